@@ -1,0 +1,1 @@
+"""Deciding and serving: configuration, customer state, eligibility, decisions, HTTP API, CLI."""

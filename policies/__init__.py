@@ -1,0 +1,1 @@
+"""Learning: feature space, Vowpal Wabbit policies, exploration, off-policy evaluation, registry."""

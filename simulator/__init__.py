@@ -1,0 +1,1 @@
+"""The world customers live in: behaviour models to train and compare policies against."""
