@@ -74,9 +74,11 @@ class LoggedFeedback:
             if values.shape != (n,):
                 raise FeedbackError(f"outcome {name!r} has shape {values.shape}, expected {(n,)}")
         _refuse_rows("action", (self.action < 0) | (self.action >= len(self.actions)), self.action, "an action index")
-        _refuse_rows("propensity", ~((self.propensity > 0) & (self.propensity <= 1)), self.propensity, "in (0, 1]")
+        in_range = (self.propensity > 0) & (self.propensity <= 1)
+        _refuse_rows("propensity", ~in_range, self.propensity, "in (0, 1]")
         _refuse_rows("reward", ~np.isfinite(self.reward), self.reward, "finite")
-        _refuse_rows("features", ~np.isfinite(self.features).all(axis=1), None, "finite")
+        not_finite = ~np.isfinite(self.features).min(axis=1, initial=True)
+        _refuse_rows("features", not_finite, None, "finite")
         for name, values in self.outcomes.items():
             _refuse_rows(name, ~np.isfinite(values), values, "finite")
         if n:
@@ -185,7 +187,7 @@ class LoggedFeedback:
         packed = np.packbits(self.eligible, axis=1)
         columns: dict[str, Any] = {
             "customer": pa.array(self.customer.tolist(), pa.string()),
-            "action": pa.DictionaryArray.from_arrays(pa.array(self.action, pa.int32()), list(self.actions.ids)),
+            "action": self.action,
             "propensity": self.propensity,
             "reward": self.reward,
             "eligible": pa.array([row.tobytes() for row in packed], pa.binary(packed.shape[1])),
@@ -201,13 +203,13 @@ class LoggedFeedback:
         features = np.empty((n, len(columns)), dtype=np.float32)
         for i, name in enumerate(columns):
             features[:, i] = table[f"x.{name}"].to_numpy()
-        packed = np.frombuffer(b"".join(table["eligible"].to_pylist()), dtype=np.uint8).reshape(n, -1)
+        packed = np.frombuffer(b"".join(row.as_py() for row in table["eligible"]), dtype=np.uint8).reshape(n, -1)
         return cls(
             columns=columns,
             features=features,
             actions=actions,
             eligible=np.unpackbits(packed, axis=1, count=len(actions)).astype(bool),
-            action=table["action"].combine_chunks().indices.to_numpy().astype(np.int64),
+            action=table["action"].to_numpy().astype(np.int64),
             propensity=table["propensity"].to_numpy(),
             reward=table["reward"].to_numpy(),
             customer=np.array(table["customer"].to_pylist(), dtype=object),
@@ -228,7 +230,8 @@ def _refuse_rows(name: str, bad: BoolArray, values: Any, rule: str) -> None:
     if bad.any():
         row = int(np.argmax(bad))
         found = "" if values is None else f", found {values[row]!r}"
-        raise FeedbackError(f"{name} must be {rule}; wrong in {int(bad.sum())} rows, first in row {row}{found}")
+        count = int(bad.sum())
+        raise FeedbackError(f"{name} must be {rule}; wrong in {count} rows, first in row {row}{found}")
 
 
 def _sha256(path: Path) -> str:
