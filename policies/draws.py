@@ -1,0 +1,70 @@
+"""Counter-based random draws: a draw is a function of (decision id, stream, seed) and of nothing else.
+
+The same decision id gives the same draw in any batch, order, process or worker, and an audit can
+repeat it. Source: Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from policies.arrays import Float64Array, IntArray, UInt32Array, UInt64Array
+from policies.hashing import murmur3
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+
+
+def philox4x32(counter: UInt32Array, key: tuple[int, int]) -> UInt32Array:
+    """Ten rounds of Philox.
+
+    Args:
+        counter: uint32 (n, 4).
+        key: two 32-bit words.
+
+    Returns:
+        uint32 (n, 4) random words.
+    """
+    c0, c1, c2, c3 = (counter[:, i].astype(np.uint64) for i in range(4))
+    k0, k1 = key
+    for _ in range(10):
+        product0, product1 = c0 * _M0, c2 * _M1
+        c0 = (product1 >> _SHIFT) ^ c1 ^ np.uint64(k0)
+        c2 = (product0 >> _SHIFT) ^ c3 ^ np.uint64(k1)
+        c1, c3 = product1 & _LOW, product0 & _LOW
+        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32)
+
+
+def uniforms(ids: UInt64Array, *, stream: str, seed: int = 0) -> Float64Array:
+    """One uniform number in [0, 1) per id.
+
+    Args:
+        ids: uint64 (n, 2), 128-bit ids as (high, low) words.
+        stream: name of the use, so that two uses of one id are independent.
+        seed: another seed gives other draws for the same ids.
+
+    Returns:
+        float64 (n,) with 53 random bits each.
+    """
+    counter = np.empty((len(ids), 4), dtype=np.uint32)
+    counter[:, 0], counter[:, 1] = ids[:, 1] & _LOW, ids[:, 1] >> _SHIFT
+    counter[:, 2], counter[:, 3] = ids[:, 0] & _LOW, ids[:, 0] >> _SHIFT
+    words = philox4x32(counter, (seed & 0xFFFFFFFF, murmur3(stream.encode(), seed=seed >> 32)))
+    high, low = words[:, 0].astype(np.uint64), words[:, 1].astype(np.uint64)
+    return ((high << np.uint64(21)) | (low >> np.uint64(11))).astype(np.float64) / 2.0**53
+
+
+def draw(distribution: Float64Array, u: Float64Array) -> IntArray:
+    """Index drawn from each row by inverting its cumulative distribution; never one of probability zero.
+
+    Args:
+        distribution: float64 (n, A), rows sum to 1.
+        u: float64 (n,) in [0, 1).
+    """
+    cumulative = np.cumsum(distribution, axis=1)
+    above = cumulative > (u * cumulative[:, -1])[:, None]
+    index: IntArray = np.argmax(above, axis=1)
+    return index

@@ -1,0 +1,307 @@
+"""A policy learned by Vowpal Wabbit: VW's workspace is the truth, its compiled matrix makes the decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+from vowpal_wabbit_next import CBLabel, Workspace
+
+from policies.actions import ActionSet
+from policies.arrays import BoolArray, Float32Array, Float64Array, FloatArray, IntArray
+from policies.errors import FeatureError, PolicyFormatError
+from policies.exploration import Explorer
+from policies.features import FeatureSpace, LinearPlan, NotCompilableError, compile_plan
+from policies.feedback import LoggedFeedback
+from policies.vw_examples import ExamplePool
+
+PARITY_TOLERANCE = 1e-4
+ActionScores = list[tuple[int, float]]
+_BLOCK = 128  # every matrix product has this many rows, so a row's scores do not depend on its batch
+_LEARN_CHUNK = 50_000
+_PARITY_ROWS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class VWSettings:
+    """What a VW policy is made of, apart from what it learned.
+
+    Attributes:
+        space: columns and interactions.
+        explorer: exploration put on top of the scores.
+        learning_rate: VW's `-l`.
+        reward_scale: VW learns `-reward / reward_scale`, so that costs are about one unit wide.
+        reward_name: unit of the scores.
+        extra_args: further VW options; those that break linearity are scored by VW itself, more slowly.
+    """
+
+    space: FeatureSpace
+    explorer: Explorer = field(default_factory=Explorer)
+    learning_rate: float = 0.5
+    reward_scale: float = 1.0
+    reward_name: str = "reward"
+    extra_args: tuple[str, ...] = ()
+
+    def vw_args(self) -> list[str]:
+        """VW's whole command line."""
+        args = ["--cb_adf", "--cb_type", "mtr", "-l", repr(self.learning_rate), "--quiet"]
+        return [*args, *self.space.vw_args(), *self.extra_args]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON form, read back by `from_json`."""
+        return {
+            "space": self.space.to_json(),
+            "explorer": self.explorer.to_json(),
+            "learning_rate": self.learning_rate,
+            "reward_scale": self.reward_scale,
+            "reward_name": self.reward_name,
+            "extra_args": list(self.extra_args),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> VWSettings:
+        """Rebuild from `to_json`."""
+        return cls(
+            space=FeatureSpace.from_json(data["space"]),
+            explorer=Explorer(**data["explorer"]),
+            learning_rate=data["learning_rate"],
+            reward_scale=data["reward_scale"],
+            reward_name=data["reward_name"],
+            extra_args=tuple(data["extra_args"]),
+        )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How much a policy has learned from.
+
+    Attributes:
+        decisions: decisions learned from.
+        eligible: sum over them of the number of eligible actions, which sets VW's importance weights.
+    """
+
+    decisions: int = 0
+    eligible: int = 0
+
+
+class VWPolicy:
+    """A Vowpal Wabbit contextual bandit over one catalogue.
+
+    Not thread-safe while learning; `scores` and `distribution` of a policy that is no longer trained
+    may be called from any thread unless `compiled` is false (then VW itself scores).
+
+    Raises:
+        FeatureError: an action looks up a column the space does not have.
+        PolicyFormatError: VW refuses the options or the model.
+    """
+
+    name = "journey"
+
+    def __init__(
+        self,
+        settings: VWSettings,
+        actions: ActionSet,
+        *,
+        model: bytes | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.settings = settings
+        self.actions = actions
+        self.progress = progress or Progress()
+        try:
+            if model is None:
+                self._workspace = Workspace(settings.vw_args())
+            else:
+                self._workspace = Workspace(["--quiet"], model_data=model)
+        except Exception as error:  # VW raises several unrelated types
+            raise PolicyFormatError(f"Vowpal Wabbit refuses this policy: {error}") from error
+        self._pool = ExamplePool(settings.space, actions)
+        self._plan = self._compile()
+        self._matrix: tuple[Float32Array, Float32Array] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The F feature columns expected, in order."""
+        return self.settings.space.column_names
+
+    @property
+    def reward_name(self) -> str:
+        """Unit of the scores."""
+        return self.settings.reward_name
+
+    @property
+    def compiled(self) -> bool:
+        """Whether scores come from the compiled matrix; otherwise VW's own `predict_one` gives them."""
+        return self._plan is not None
+
+    @property
+    def model(self) -> bytes:
+        """The VW model, readable by stock VW."""
+        return self._workspace.serialize()
+
+    def with_actions(self, actions: ActionSet) -> VWPolicy:
+        """What was learned, applied to another catalogue; new actions borrow from their relatives."""
+        return VWPolicy(self.settings, actions, model=self.model, progress=self.progress)
+
+    def with_explorer(self, explorer: Explorer) -> VWPolicy:
+        """What was learned, with other exploration."""
+        settings = replace(self.settings, explorer=explorer)
+        return VWPolicy(settings, self.actions, model=self.model, progress=self.progress)
+
+    def scores(self, features: Float32Array) -> Float32Array:
+        """Expected reward per action, float32 (n, A), from features float32 (n, F).
+
+        Raises:
+            FeatureError: wrong number of columns, or a value is not finite.
+        """
+        self._check(features)
+        if self._plan is None:
+            return self.vw_scores(features)
+        if self._matrix is None:
+            weights: Float32Array = self._workspace.weights()[:, 0, 0]
+            matrix, intercept = self._plan.matrix(weights)
+            # Costs become rewards here, once, instead of in every batch.
+            scale = np.float32(-self.settings.reward_scale)
+            self._matrix = matrix * scale, intercept * scale
+        return _blockwise(features, *self._matrix)
+
+    def vw_scores(self, features: Float32Array) -> Float32Array:
+        """The same by VW's own `predict_one`: the reference, and the path of what cannot be compiled."""
+        self._check(features)
+        every = np.arange(len(self.actions))
+        costs = np.empty((len(features), len(self.actions)), dtype=np.float32)
+        for i, row in enumerate(features):
+            prediction = self._workspace.predict_one(self._pool.fill_all(row, every))
+            for action, cost in cast(ActionScores, prediction):
+                costs[i, action] = cost
+        return costs * np.float32(-self.settings.reward_scale)
+
+    def distribution(self, scores: FloatArray, eligible: BoolArray) -> Float64Array:
+        """Probability per action (n, A) under the policy's exploration."""
+        unit = scores / scores.dtype.type(self.settings.reward_scale)
+        return self.settings.explorer.distribution(unit, eligible, learned=self.progress.decisions)
+
+    def learn(self, log: LoggedFeedback) -> Float64Array:
+        """Learn from logged feedback, in its order; see `learn_rows`.
+
+        Raises:
+            FeatureError: the log's columns or actions are not the policy's.
+        """
+        if log.columns != self.columns:
+            raise FeatureError(_column_difference(self.columns, log.columns))
+        if log.actions.ids != self.actions.ids:
+            raise FeatureError(
+                f"the log's actions ({', '.join(log.actions.ids)}) are not the policy's "
+                f"({', '.join(self.actions.ids)}); rebind the policy with `with_actions(log.actions)`"
+            )
+        return self.learn_rows(
+            log.features,
+            eligible=log.eligible.sum(axis=1),
+            action=log.action,
+            propensity=log.propensity,
+            reward=log.reward,
+        )
+
+    def learn_rows(
+        self,
+        features: Float32Array,
+        *,
+        eligible: IntArray,
+        action: IntArray,
+        propensity: Float64Array,
+        reward: Float64Array,
+    ) -> Float64Array:
+        """Learn the reward of chosen actions.
+
+        With VW's `--cb_type mtr` the update touches the chosen action only, with importance weight
+        `1 / (propensity * mean number of actions so far)`; giving VW that action alone with that weight
+        yields the weights of training on the whole action list, without building the others.
+
+        Args:
+            features: float32 (n, F).
+            eligible: int (n,), number of eligible actions.
+            action: int (n,), index of the chosen one.
+            propensity: float64 (n,), in (0, 1].
+            reward: float64 (n,), in the policy's reward unit.
+
+        Returns:
+            float64 (n,): the reward predicted for the chosen action just before learning from it.
+        """
+        self._check(features)
+        decisions = self.progress.decisions + np.arange(1, len(action) + 1)
+        actions_seen = self.progress.eligible + np.cumsum(eligible)
+        weight = (decisions / actions_seen).tolist()
+        cost = (-reward / self.settings.reward_scale).tolist()
+        probability = propensity.tolist()
+        learn = self._workspace.predict_then_learn_one
+        predicted = np.empty(len(action), dtype=np.float64)
+        i = 0
+        for start in range(0, len(action), _LEARN_CHUNK):
+            rows = slice(start, start + _LEARN_CHUNK)
+            for example in self._pool.fill(features[rows], action[rows]):
+                example.set_label(CBLabel(label=(cost[i], probability[i]), weight=weight[i]))
+                predicted[i] = cast(ActionScores, learn([example]))[0][1]
+                i += 1
+        if i:
+            self.progress = Progress(decisions=int(decisions[-1]), eligible=int(actions_seen[-1]))
+            self._matrix = None
+        return predicted * -self.settings.reward_scale
+
+    def check_parity(self) -> float:
+        """Largest difference between compiled and VW's own scores on random customers, in units of `reward_scale`.
+
+        Raises:
+            PolicyFormatError: it exceeds 1e-4.
+        """
+        if not self.compiled:
+            return 0.0
+        shape = (_PARITY_ROWS, len(self.columns))
+        probe = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        difference = np.abs(self.scores(probe) - self.vw_scores(probe)) / self.settings.reward_scale
+        worst = float(difference.max(initial=0.0))
+        if not worst <= PARITY_TOLERANCE:
+            raise PolicyFormatError(
+                f"compiled scores differ from Vowpal Wabbit's by {worst:.2g} (limit {PARITY_TOLERANCE}); "
+                "the model and policy.json do not belong together: train again"
+            )
+        return worst
+
+    def _compile(self) -> LinearPlan | None:
+        if self.settings.extra_args:
+            return None
+        try:
+            return compile_plan(self.settings.space, self.actions)
+        except NotCompilableError:
+            return None
+
+    def _check(self, features: Float32Array) -> None:
+        if features.ndim != 2 or features.shape[1] != len(self.columns):
+            raise FeatureError(f"features have shape {features.shape}, expected (n, {len(self.columns)})")
+        if not np.isfinite(features).all():
+            row, column = np.argwhere(~np.isfinite(features))[0]
+            raise FeatureError(f"feature {self.columns[column]!r} of row {row} is {features[row, column]}, not finite")
+
+
+def _blockwise(features: Float32Array, matrix: Float32Array, intercept: Float32Array) -> Float32Array:
+    n = len(features)
+    out = np.empty((n + -n % _BLOCK, matrix.shape[1]), dtype=np.float32)
+    whole = n - n % _BLOCK
+    for start in range(0, whole, _BLOCK):
+        np.matmul(features[start : start + _BLOCK], matrix, out=out[start : start + _BLOCK])
+    if whole < n:
+        last = np.zeros((_BLOCK, features.shape[1]), dtype=np.float32)
+        last[: n - whole] = features[whole:]
+        np.matmul(last, matrix, out=out[whole:])
+    out += intercept
+    return out[:n]
+
+
+def _column_difference(expected: Sequence[str], found: Sequence[str]) -> str:
+    missing = [c for c in expected if c not in set(found)]
+    extra = [c for c in found if c not in set(expected)]
+    if not missing and not extra:
+        return "the log has the policy's columns in another order; import the data again with the same configuration"
+    parts = [f"missing {', '.join(missing[:5])}"] * bool(missing) + [f"unknown {', '.join(extra[:5])}"] * bool(extra)
+    return f"the log's columns are not the policy's: {'; '.join(parts)} ({len(expected)} expected, {len(found)} found)"
