@@ -23,13 +23,12 @@ from policies.arrays import Float64Array
 
 AS_OF, FIRST = 0, 1
 # Decayed sums, by the half-life they decay with.
-BROWSE = ("views", "carts", "wants")
 BROWSE_TOTALS = ("visits", "store_visits")
 PURCHASE_TOTALS = ("purchases", "spend", "discounts", "returns", "redemptions")
 # Last times: per customer, per category, per channel.
 LAST = ("purchase", "visit", "store_visit", "response")
 LAST_BY_CATEGORY = ("wanted", "bought", "carted", "uncarted")
-LAST_BY_CHANNEL = ("sent", "response", "subscribed", "unsubscribed")
+LAST_BY_CHANNEL = ("response", "subscribed", "unsubscribed")
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class ProfileSchema:
 
         categories, channels = len(self.categories), len(self.channels)
         blocks = {
-            "browse": dict.fromkeys(BROWSE, categories) | dict.fromkeys(BROWSE_TOTALS, 1),
+            "browse": {"views": categories} | dict.fromkeys(BROWSE_TOTALS, 1),
             "purchase": {"buys": categories} | dict.fromkeys(PURCHASE_TOTALS, 1),
             "fatigue": {"fatigue": channels},
             "response": {"sends": channels, "responses": channels},

@@ -10,7 +10,6 @@ from orchestrator.profiles.types import EVENT_TYPES
 from policies.arrays import BoolArray, Float64Array, IntArray
 
 CODE = {name: code for code, name in enumerate(EVENT_TYPES)}
-RESPONSES = ("open", "click")
 # A click shows more interest than an open, which a mail program may have done by itself.
 RESPONSE_WEIGHT = {"open": 0.25, "click": 1.0}
 
@@ -103,8 +102,7 @@ class _Writer:
 
 def _browsing(write: _Writer) -> None:
     category = write.events.category
-    for kind, trace in (("view", "views"), ("cart_add", "carts"), ("want", "wants")):
-        write.add(trace, write.of(kind), half_life="browse", code=category)
+    write.add("views", write.of("view"), half_life="browse", code=category)
     for kind, trace in (("visit", "visits"), ("store_visit", "store_visits")):
         write.add(trace, write.of(kind), half_life="browse")
         write.last(kind, write.of(kind))
@@ -130,7 +128,6 @@ def _contacts(write: _Writer) -> None:
     channel, sent = write.events.channel, write.of("sent")
     write.add("fatigue", sent, half_life="fatigue", code=channel)
     write.add("sends", sent, half_life="response", code=channel)
-    write.last("sent", sent, code=channel)
     for kind, weight in RESPONSE_WEIGHT.items():
         write.add("responses", write.of(kind), half_life="response", amount=weight, code=channel)
     write.last("response", write.of(*RESPONSE_WEIGHT))
