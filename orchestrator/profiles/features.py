@@ -9,7 +9,7 @@ from policies.arrays import BoolArray, Float32Array, Float64Array
 
 DAY = 86400.0
 # Counts of tens and money of hundreds both come out around 1.
-COUNT_SCALE, MONEY_SCALE, TENURE_SCALE = 2.0, 4.0, 6.0
+COUNT_SCALE, MONEY_SCALE, TENURE_SCALE = 1.5, 4.0, 6.0
 # What is believed of a channel's response rate before anything was sent: worth this many sends.
 PRIOR_RATE, PRIOR_SENDS = 0.2, 2.0
 LARGEST = 3.0
@@ -106,7 +106,7 @@ def _totals(view: _Decayed) -> list[Float64Array]:
 
 
 def _recencies(view: _Decayed) -> list[Float64Array]:
-    recency = view.recency("last", view.schema.half_lives.purchase)
+    recency = view.recency("last", view.schema.half_lives.recency)
     known = np.isfinite(view.last("last")).astype(float)
     both = np.empty((len(known), 2 * len(LAST)))
     both[:, 0::2], both[:, 1::2] = recency, known

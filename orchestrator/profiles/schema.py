@@ -23,6 +23,7 @@ from policies.arrays import Float64Array
 
 AS_OF, FIRST = 0, 1
 # Decayed sums, by the half-life they decay with.
+DECAYS = ("browse", "purchase", "fatigue", "response")
 BROWSE_TOTALS = ("visits", "store_visits")
 PURCHASE_TOTALS = ("purchases", "spend", "discounts", "returns", "redemptions")
 # Last times: per customer, per category, per channel.
@@ -92,7 +93,7 @@ class ProfileSchema:
 
     def decays(self) -> tuple[tuple[slice, float], ...]:
         """The blocks of decayed sums with their half-lives in seconds."""
-        return tuple((self._slots[f"decay.{name}"], getattr(self.half_lives, name)) for name in HalfLives.model_fields)
+        return tuple((self._slots[f"decay.{name}"], getattr(self.half_lives, name)) for name in DECAYS)
 
     def _layout(self) -> dict[str, slice]:
         slots: dict[str, slice] = {}
