@@ -1,0 +1,1 @@
+"""Readers of public and retailer data sets, each giving a `LoggedFeedback`."""
