@@ -10,7 +10,7 @@ from policies.feedback import LoggedFeedback, customer_hash
 
 FOLDS = 3
 # In rounds: an action logged this often moves half-way from the shared model to its own data.
-PENALTY = 100.0
+PENALTY = 50.0
 
 
 def cross_fit(log: LoggedFeedback, *, salt: str = "reward-model") -> Float64Array:
@@ -90,8 +90,7 @@ def ridge(X: Float64Array, y: Float64Array, *, penalty: float) -> Float64Array:
     """
     gram = X.T @ X
     gram[np.diag_indices_from(gram)] += penalty
-    solution: Float64Array = np.linalg.solve(gram, X.T @ y)
-    return solution
+    return np.linalg.solve(gram, X.T @ y).astype(np.float64)
 
 
 def _with_constant(X: Float64Array) -> Float64Array:
