@@ -12,7 +12,7 @@ from policies.arrays import BoolArray, Float64Array, IntArray
 
 CODE = {name: code for code, name in enumerate(EVENT_TYPES)}
 # A click shows more interest than an open, which a mail program may have done by itself.
-RESPONSE_WEIGHT = {"open": 0.25, "click": 1.0}
+RESPONSE_WEIGHT = {"open": 0.25, "click": 1.0, "coupon_redeemed": 1.0}
 
 
 def apply(schema: ProfileSchema, states: Float64Array, events: Events) -> None:
