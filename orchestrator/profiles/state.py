@@ -97,6 +97,8 @@ class _Writer:
         code: IntArray | None = None,
     ) -> None:
         """Add `amount` (n_chosen,), decayed to the row's time, to the sum `name`; per `code` where given."""
+        if not len(chosen):
+            return
         at = self._offset[chosen] + self._schema.slot(name).start
         weight = self._weights[half_life][chosen] * amount
         if code is None:

@@ -106,6 +106,9 @@ def test_outcomes_become_money(retail: Retailer) -> None:
     assert retail.goals.worth("purchase", value=80.0) == 20.0
     assert retail.goals.worth("return", value=80.0) == -22.0
     assert retail.goals.worth("unsubscribe") < 0
+    assert retail.goals.model_copy(update={"outcomes": {}}).worth("click") == 0
+    with pytest.raises(ValueError, match="did you mean 'click'"):
+        retail.goals.worth("clik")
     assert retail.goals.windows == {"email": 7 * 86400, "site": 3600, "store": 14 * 86400}
 
 
@@ -142,6 +145,7 @@ def test_outcomes_become_money(retail: Retailer) -> None:
         ("serving", "port: 8080", "port: 80800", ["port = 80800", "65535"]),
         ("serving", "kind: squarecb", "kind: squarcb", ["exploration.kind = 'squarcb'", "did you mean 'squarecb'"]),
         ("training", "split: 0.5", "split: 1.0", ["split = 1.0", "less than 1"]),
+        ("training", "split: 0.5", "? [a]\n: b", ["cannot be read as YAML", "unhashable"]),
         ("training", "split: 0.5", "split: 0.5\nsplit: 0.6", ["key 'split' is given twice"]),
         ("profiles", "{scale: 10}", "{scale: 10, values: [a]}", ["attributes.store_distance", "not both"]),
         ("profiles", "recency: 30 d", "", ["half_lives.recency: missing"]),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.config import load_retailer
+from orchestrator.config import ConfigError, load_retailer
 from orchestrator.profiles import EVENT_TYPES, EventError, Events, Profiles, ProfileSchema, apply, consent, features
 from policies.arrays import Float64Array
 
@@ -261,3 +262,29 @@ def test_blocks_of_many_customers_give_what_each_gives_alone() -> None:
     for i in (0, 2047, 2048, 4999):
         assert np.array_equal(features(SCHEMA, states[[i]], now[i])[0], together[i])
     assert consent(SCHEMA, states).shape == (n, len(SCHEMA.channels))
+
+
+def test_stored_states_are_told_apart_when_the_configuration_changes_their_meaning() -> None:
+    retailer = load_retailer(CONFIGS / "retail", environment={})
+    assert ProfileSchema.from_retailer(retailer).fingerprint == SCHEMA.fingerprint
+    for variable, value in {
+        "JOURNEY__PROFILES__HALF_LIVES__PURCHASE": "80 d",
+        "JOURNEY__PROFILES__ATTRIBUTES__AGE__VALUES": "[65+, 19-24]",
+        "JOURNEY__CATALOG__CATEGORIES": "[" + ", ".join(reversed(SCHEMA.categories)) + "]",
+    }.items():
+        changed = ProfileSchema.from_retailer(load_retailer(CONFIGS / "retail", environment={variable: value}))
+        assert changed.fingerprint != SCHEMA.fingerprint
+    harmless = load_retailer(CONFIGS / "retail", environment={"JOURNEY__PROFILES__WANT_EXPIRES": "9 d"})
+    assert ProfileSchema.from_retailer(harmless).fingerprint == SCHEMA.fingerprint
+
+
+def test_an_attribute_named_like_another_feature_is_refused() -> None:
+    clash = load_retailer(CONFIGS / "retail", environment={"JOURNEY__PROFILES__ATTRIBUTES__SPEND": "{scale: 10}"})
+    with pytest.raises(ConfigError, match="feature 'spend' would exist twice"):
+        ProfileSchema.from_retailer(clash)
+
+
+def test_a_schema_travels_to_another_process() -> None:
+    copy = pickle.loads(pickle.dumps(SCHEMA))  # noqa: S301 -- our own bytes
+    assert copy == SCHEMA
+    assert np.array_equal(copy.empty(2), SCHEMA.empty(2))
