@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import shutil
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from orchestrator.config import ConfigError, Retailer, config_table, configs_dir, load_retailer
@@ -226,3 +230,29 @@ def test_the_table_shows_what_the_files_amount_to(retail: Retailer) -> None:
     assert f"{len(retail.catalogue)} actions (46 live, 1 draft)" in text
     assert "channel site" in text
     assert "http://127.0.0.1:8080" in text
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every path into nested mappings and lists."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+@pytest.mark.parametrize("junk", [None, -1, "junk", ["junk"], {1: {}}])
+def test_junk_anywhere_is_a_clear_error_or_harmless(copy: Path, junk: object) -> None:
+    for file in sorted(copy.glob("*.yaml")):
+        original = file.read_text()
+        everywhere = list(places(yaml.safe_load(original)))
+        for path in everywhere[:: len(everywhere) // 6 + 1]:
+            data = {"whole": yaml.safe_load(original)}
+            *parents, last = ("whole", *path)
+            inner: Any = data
+            for key in parents:
+                inner = inner[key]
+            inner[last] = junk
+            file.write_text(yaml.safe_dump(data["whole"]))
+            with contextlib.suppress(ConfigError):
+                load_retailer(copy, environment={})
+        file.write_text(original)

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.config import load_retailer
-from orchestrator.profiles import EVENT_TYPES, EventError, Events, ProfileSchema
+from orchestrator.profiles import EVENT_TYPES, EventError, Events, ProfileSchema, apply
+from orchestrator.profiles.records import FIELDS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SCHEMA = ProfileSchema.from_retailer(load_retailer(CONFIGS / "retail", environment={}))
@@ -144,3 +147,20 @@ def test_taking_and_joining_keep_attributes_with_their_events() -> None:
 def test_only_events_not_known_are_fresh() -> None:
     events = Events.from_records(SCHEMA, [record(event_id=name) for name in ("a", "b", "a", "c")])
     assert events.fresh({"b"}.__contains__).event_id.tolist() == ["a", "c"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(FIELDS), JSON)
+def test_any_json_in_any_field_is_accepted_or_refused_by_name(name: str, value: object) -> None:
+    try:
+        events = Events.from_records(SCHEMA, [record() | {name: value}], now=NOW)
+    except EventError as error:
+        assert str(error).startswith("record 0: ")  # noqa: PT017 -- accepting is right too
+    else:
+        apply(SCHEMA, SCHEMA.empty(1), events)
