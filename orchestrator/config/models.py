@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from orchestrator.errors import suggestion
+
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-OUTCOMES = (
+Outcome = Literal[
     "open",
     "click",
     "visit",
@@ -20,7 +22,8 @@ OUTCOMES = (
     "unsubscribe",
     "accept",
     "dismiss",
-)
+]
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
 
 
 def seconds(text: Any) -> float:
@@ -124,27 +127,23 @@ class Goals(Settings):
     """
 
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-    outcomes: dict[
-        Literal[
-            "open",
-            "click",
-            "visit",
-            "store_visit",
-            "purchase",
-            "return",
-            "coupon_redeemed",
-            "unsubscribe",
-            "accept",
-            "dismiss",
-        ],
-        OutcomeWorth,
-    ]
+    outcomes: dict[Outcome, OutcomeWorth]
     windows: dict[str, Duration]
 
     def worth(self, outcome: str, *, value: float = 0.0) -> float:
-        """Money of one outcome; `value` is the money it carries, such as an order total."""
-        worth = self.outcomes.get(outcome)  # type: ignore[call-overload]
-        return worth.fixed + worth.of_value * value if worth else 0.0
+        """Money of one outcome.
+
+        Args:
+            outcome: one of `OUTCOMES`.
+            value: the money it carries, such as an order total.
+
+        Raises:
+            ValueError: no such outcome.
+        """
+        if outcome not in OUTCOMES:
+            raise ValueError(f"unknown outcome {outcome!r}; {suggestion(outcome, OUTCOMES)}")
+        worth = self.outcomes.get(cast(Outcome, outcome), OutcomeWorth())
+        return worth.fixed + worth.of_value * value
 
 
 class Exploration(Settings):
