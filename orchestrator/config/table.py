@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def config_table(retailer: Retailer) -> Table:
     """What a retailer's files amount to: one row per channel, then the settings that matter most."""
-    from rich.table import Table  # noqa: PLC0415 -- keeps the CLI's start fast
+    from rich.table import Table
 
     table = Table("part", "what", "how", title=str(retailer.directory))
     actions = retailer.catalogue.actions

@@ -26,10 +26,10 @@ def league_svg(table: LeagueTable) -> str:
     The same table gives the same text: no dates, no random ids.
     """
     # matplotlib takes a second to import and is not needed to load this module.
-    import matplotlib as mpl  # noqa: PLC0415
-    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-    from matplotlib.lines import Line2D  # noqa: PLC0415
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     with mpl.rc_context({"svg.hashsalt": "league", "svg.fonttype": "none", "font.size": 10}):
         outcomes = table.outcomes
