@@ -181,9 +181,11 @@ def _question(
     log: LoggedFeedback, name: str, pi: Float64Array, *, q_hat: Float64Array, codes: IntArray | None
 ) -> Rounds:
     try:
-        return replace(Rounds.of(log, pi, q_hat=q_hat), customer=codes)
+        rounds = replace(Rounds.of(log, pi, q_hat=q_hat), customer=codes)
+        SNIPS().value(rounds)  # refuses a policy that never takes a logged action
     except EvaluationError as error:
         raise EvaluationError(f"policy {name!r}: {error}") from error
+    return rounds
 
 
 def _outcome_standings(

@@ -108,7 +108,7 @@ class Rounds:
         n, A = table.shape
         cell = np.arange(0, n * A, A)
         cell += self.action
-        return table.ravel().take(cell)
+        return table.ravel().take(cell).astype(np.float64, copy=False)
 
 
 def customer_codes(customer: StrArray | IntArray) -> IntArray | None:

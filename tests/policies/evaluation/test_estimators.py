@@ -206,6 +206,13 @@ def test_what_cannot_be_a_log_is_refused(change: dict[str, Any], message: str) -
         Rounds(**(made_up(0) | change))
 
 
+def test_distributions_in_single_precision_are_accepted_and_weights_are_double() -> None:
+    log = made_up(0)
+    single = Rounds(**(log | {"pi": log["pi"].astype(np.float32)}))
+    assert single.weight.dtype == np.float64
+    assert IPS().value(single) == pytest.approx(IPS().value(Rounds(**log)), rel=1e-5)
+
+
 def test_an_empty_log_is_refused() -> None:
     with pytest.raises(EvaluationError, match="no rounds"):
         Rounds(reward=np.ones(0), propensity=np.ones(0), action=np.zeros(0, np.int64), pi=np.ones((0, 2)))

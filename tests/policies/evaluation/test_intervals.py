@@ -33,7 +33,7 @@ def rejection_logs(log: LoggedFeedback, *, rows: int, count: int, outcome: str) 
 
 @pytest.mark.data
 def test_intervals_of_visits_cover_the_truth_under_biased_logging(hillstrom: LoggedFeedback) -> None:
-    logs, truth = rejection_logs(hillstrom, rows=12_500, count=600, outcome="visit")
+    logs, truth = rejection_logs(hillstrom, rows=12_500, count=500, outcome="visit")
     estimates = [SNIPS().estimate(rounds, seed=i) for i, rounds in enumerate(logs)]
     coverage = np.mean([e.lower <= truth <= e.upper for e in estimates])
     assert 0.93 <= coverage <= 0.97

@@ -210,3 +210,11 @@ def test_unknown_outcomes_and_policies_are_named() -> None:
 def test_a_distribution_of_the_wrong_size_names_its_policy() -> None:
     with pytest.raises(EvaluationError, match=r"policy 'a': .*\(59,\) to fit pi"):
         league_table(made_up_log(n=60), {"a": always(0, 59)}, outcomes=["visit"], reference="a", seed=0)
+
+
+def test_a_policy_that_never_takes_a_logged_action_is_named() -> None:
+    log = made_up_log(n=600)
+    only_two = log.take(log.action != 2)
+    policies = {"a": always(0, len(only_two)), "unseen": always(2, len(only_two))}
+    with pytest.raises(EvaluationError, match="policy 'unseen': every importance weight is 0"):
+        league_table(only_two, policies, outcomes=["visit"], reference="a", seed=0)
