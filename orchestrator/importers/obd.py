@@ -146,6 +146,11 @@ def _check_values(rows: pd.DataFrame, items: pd.DataFrame, path: Path) -> None:
     for name in LOG_COLUMNS:
         if rows[name].isna().any():
             raise FeedbackError(f"{path}: {name} is missing in {int(rows[name].isna().sum())} rows; copy it again")
+    for frame, name in ((rows, "propensity_score"), (items, "item_feature_0")):
+        not_numbers = pd.to_numeric(frame[name], errors="coerce").isna()
+        if not_numbers.any():
+            found = frame[name][not_numbers].iloc[0]
+            raise FeedbackError(f"{path.parent}: {name} must be a number, found {found!r}; copy the data again")
     allowed = {
         "item_id": (rows["item_id"].isin(items["item_id"]), f"one of the {A} items of item_context.csv"),
         "position": (rows["position"].isin(POSITIONS), "1, 2 or 3"),

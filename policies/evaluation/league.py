@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from policies.arrays import Float64Array
+from policies.arrays import Float64Array, IntArray
 from policies.errors import EvaluationError
 from policies.evaluation.estimators import ESTIMATORS, SNIPS, Estimate
 from policies.evaluation.intervals import Interval, bootstrap_interval
@@ -158,8 +158,8 @@ def league_table(
     for outcome in outcomes:
         part = log.with_reward(outcome)
         q_hat = cross_fit(part)
-        rounds = {name: replace(Rounds.of(part, pi, q_hat=q_hat), customer=codes) for name, pi in policies.items()}
-        table = _outcome_standings(
+        rounds = {name: _question(part, name, pi, q_hat=q_hat, codes=codes) for name, pi in policies.items()}
+        standings += _outcome_standings(
             rounds,
             outcome=outcome,
             reference=reference,
@@ -167,7 +167,6 @@ def league_table(
             sign=-1.0 if outcome in lower_is_better else 1.0,
             seed=seed,
         )
-        standings += table
     return LeagueTable(
         standings=tuple(standings),
         reference=reference,
@@ -176,6 +175,17 @@ def league_table(
         source=log.source,
         rounds=len(log),
     )
+
+
+def _question(
+    log: LoggedFeedback, name: str, pi: Float64Array, *, q_hat: Float64Array, codes: IntArray | None
+) -> Rounds:
+    try:
+        rounds = replace(Rounds.of(log, pi, q_hat=q_hat), customer=codes)
+        SNIPS().value(rounds)  # refuses a policy that never takes a logged action
+    except EvaluationError as error:
+        raise EvaluationError(f"policy {name!r}: {error}") from error
+    return rounds
 
 
 def _outcome_standings(
