@@ -1,0 +1,37 @@
+"""One retailer's configuration: YAML files in a directory, checked as a whole before anything runs."""
+
+from orchestrator.config.catalogue import HOLD, Action, Catalogue
+from orchestrator.config.load import Retailer, configs_dir, load_retailer
+from orchestrator.config.models import (
+    Attribute,
+    Channel,
+    Exploration,
+    Goals,
+    HalfLives,
+    OutcomeWorth,
+    ProfileSettings,
+    Serving,
+    Training,
+)
+from orchestrator.config.table import config_table
+from orchestrator.errors import ConfigError
+
+__all__ = [
+    "HOLD",
+    "Action",
+    "Attribute",
+    "Catalogue",
+    "Channel",
+    "ConfigError",
+    "Exploration",
+    "Goals",
+    "HalfLives",
+    "OutcomeWorth",
+    "ProfileSettings",
+    "Retailer",
+    "Serving",
+    "Training",
+    "config_table",
+    "configs_dir",
+    "load_retailer",
+]

@@ -1,0 +1,210 @@
+"""What may stand in each YAML file: one pydantic model per file, unknown keys refused."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+OUTCOMES = (
+    "open",
+    "click",
+    "visit",
+    "store_visit",
+    "purchase",
+    "return",
+    "coupon_redeemed",
+    "unsubscribe",
+    "accept",
+    "dismiss",
+)
+
+
+def seconds(text: Any) -> float:
+    """Seconds in a duration such as `7 d`, `1 h`, `30 min` or `45 s`.
+
+    Raises:
+        ValueError: not a positive number with one of those units.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d)\s*", str(text))
+    if not found or float(found[1]) == 0:
+        raise ValueError("must be a positive duration with its unit, such as '1 h', '7 d' or '30 min'")
+    return float(found[1]) * SECONDS[found[2]]
+
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Intent = Literal["inspire", "complete_look", "offer", "back_in_stock", "recall", "service", "thank"]
+Status = Literal["draft", "live", "paused", "archived"]
+
+
+class Settings(BaseModel):
+    """Strict and frozen: a key nobody reads is a mistake somebody should hear about."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Treatment(Settings):
+    """What the customer gets: discount (share of the price), content template, associate minutes."""
+
+    discount: Share = 0.0
+    template: str = ""
+    associate_minutes: Annotated[float, Field(ge=0, le=240)] = 0.0
+
+
+class ActionTemplate(Settings):
+    """One catalogue entry; `{category}` in its id makes one action per category."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.([a-z0-9_]+|\{category\}))*$")]
+    channel: str
+    intent: Intent
+    subject: str | None = None
+    categories: tuple[str, ...] | None = None
+    treatment: Treatment = Treatment()
+    cost: Money | None = None
+    valid_from: date | None = None
+    valid_until: date | None = None
+    status: Status = "live"
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> ActionTemplate:
+        if self.valid_from and self.valid_until and self.valid_until < self.valid_from:
+            raise ValueError(f"valid_until {self.valid_until} is before valid_from {self.valid_from}; swap them")
+        return self
+
+
+class CatalogFile(Settings):
+    """`catalog.yaml`: what can be said, and about which categories."""
+
+    categories: Annotated[tuple[Name, ...], Field(min_length=1)]
+    actions: tuple[ActionTemplate, ...]
+
+
+class Channel(Settings):
+    """How one channel reaches customers.
+
+    Attributes:
+        consent: `opt_in` needs a subscription, `opt_out` holds until an unsubscription, `none` asks nothing.
+        contacts: whether using it interrupts the customer; a banner on a page they opened does not.
+        contact_cost: money per contact, unless an action states its own.
+        placements: where content can go.
+    """
+
+    consent: Literal["opt_in", "opt_out", "none"]
+    contacts: bool
+    contact_cost: Money
+    placements: tuple[Name, ...] = ()
+
+
+class ChannelsFile(Settings):
+    """`channels.yaml`: the channels, in the order of their codes."""
+
+    channels: Annotated[dict[Name, Channel], Field(min_length=1)]
+
+
+class OutcomeWorth(Settings):
+    """Money of one outcome: `fixed + of_value * value` (a margin rate is an `of_value`)."""
+
+    fixed: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    of_value: Annotated[float, Field(ge=-1, le=1)] = 0.0
+
+
+class Goals(Settings):
+    """`goals.yaml`: what outcomes are worth, and how long after a decision they count for it.
+
+    Attributes:
+        currency: ISO 4217 code, for display.
+        outcomes: money per outcome; one not listed is worth nothing.
+        windows: attribution window per channel, seconds.
+    """
+
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    outcomes: dict[
+        Literal[
+            "open",
+            "click",
+            "visit",
+            "store_visit",
+            "purchase",
+            "return",
+            "coupon_redeemed",
+            "unsubscribe",
+            "accept",
+            "dismiss",
+        ],
+        OutcomeWorth,
+    ]
+    windows: dict[str, Duration]
+
+    def worth(self, outcome: str, *, value: float = 0.0) -> float:
+        """Money of one outcome; `value` is the money it carries, such as an order total."""
+        worth = self.outcomes.get(outcome)  # type: ignore[call-overload]
+        return worth.fixed + worth.of_value * value if worth else 0.0
+
+
+class Exploration(Settings):
+    """How the served policy explores; gamma is `gamma_scale * examples ** gamma_exponent`."""
+
+    kind: Literal["squarecb", "epsilon_greedy", "softmax", "greedy"] = "squarecb"
+    gamma_scale: Annotated[float, Field(gt=0)] = 10.0
+    gamma_exponent: Share = 0.5
+    epsilon: Share = 0.05
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Serving(Settings):
+    """`serving.yaml`: the HTTP service."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    database: Annotated[str, Field(pattern=r"^(sqlite|postgresql)(\+\w+)?://")] = "sqlite:///journey.db"
+    exploration: Exploration = Exploration()
+    champion_poll_seconds: Annotated[float, Field(gt=0)] = 2.0
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
+
+
+class Training(Settings):
+    """`training.yaml`: how policies are learned and under which name they are registered."""
+
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "journey-policy"
+    learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.02, 0.1, 0.5, 2, 8)
+    split: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    interactions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2,3}$")], ...] = ("UA",)
+    reward: Name = "money"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class HalfLives(Settings):
+    """After how many seconds a trace of behaviour counts half."""
+
+    browse: Duration
+    purchase: Duration
+    fatigue: Duration
+    response: Duration
+
+
+class Attribute(Settings):
+    """One stated fact about a customer: one of `values`, or a number that is typically `scale`."""
+
+    values: tuple[str, ...] = ()
+    scale: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Attribute:
+        if bool(self.values) == (self.scale is not None):
+            raise ValueError("give either 'values' (a list) or 'scale' (a number), not both and not neither")
+        return self
+
+
+class ProfileSettings(Settings):
+    """`profiles.yaml`: what is remembered about a customer, and for how long."""
+
+    half_lives: HalfLives
+    want_expires: Duration
+    cart_expires: Duration
+    attributes: dict[Name, Attribute] = {}

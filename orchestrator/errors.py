@@ -1,0 +1,51 @@
+"""Errors of the orchestrator package.
+
+OrchestratorError
+├── ConfigError        a retailer's YAML, or an environment override of it, cannot be used
+├── EventError         an event that cannot be applied, with its record and field
+├── ContextError       a request's context that cannot be encoded, with its record and field
+└── DataImportError    outside data that is missing, damaged or of another shape
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class OrchestratorError(Exception):
+    """Anything this package refuses to do; the message says what was wrong, where, and the fix."""
+
+
+class ConfigError(OrchestratorError):
+    """A retailer's configuration cannot be used; `problems` holds every reason, one sentence each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = "1 problem" if count == 1 else f"{count} problems"
+        super().__init__(f"{head} in the configuration:\n" + "\n".join(f"  {problem}" for problem in self.problems))
+
+
+class EventError(OrchestratorError):
+    """An event cannot be applied."""
+
+
+class ContextError(OrchestratorError):
+    """A request's context cannot be encoded."""
+
+
+class DataImportError(OrchestratorError):
+    """Outside data is missing, damaged or of another shape."""
+
+
+def suggestion(name: object, known: Iterable[str]) -> str:
+    """Hint for an unknown name: the nearest known one if there is one, and what is known.
+
+    >>> suggestion("emial", ["email", "site"])
+    "did you mean 'email'? known: email, site"
+    """
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}known: {', '.join(names) or 'none'}"

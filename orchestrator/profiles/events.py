@@ -1,0 +1,203 @@
+"""Events: what customers did and what was done to them, in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from orchestrator.errors import EventError
+from orchestrator.profiles.records import read_records
+from orchestrator.profiles.schema import ProfileSchema
+from orchestrator.profiles.types import EVENT_TYPES, NONE
+from policies.arrays import BoolArray, Float64Array, IntArray, StrArray
+
+
+def _no_codes() -> IntArray:
+    return np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Events:
+    """A batch of n events about k customers.
+
+    Attributes:
+        customers: str (k,), unique customer ids.
+        customer: int64 (n,), row of each event's customer: an index into `customers`, and the row of
+            `states` that `apply` changes.
+        event_id: str (n,), one per fact; the same fact sent again has the same id.
+        timestamp: float64 (n,), seconds since 1970-01-01 UTC.
+        type: int64 (n,), index into `EVENT_TYPES`.
+        channel: int64 (n,), channel code, -1 for none.
+        category: int64 (n,), category code, -1 for none.
+        value: float64 (n,), money, >= 0 (of a return: what was paid back).
+        quantity: float64 (n,), items, >= 0.
+        discount: float64 (n,), money, >= 0.
+        attribute_event: int64 (m,), which event states each attribute.
+        attribute: int64 (m,), attribute code.
+        attribute_value: float64 (m,), index of the value, or the number itself.
+    """
+
+    customers: StrArray
+    customer: IntArray
+    event_id: StrArray
+    timestamp: Float64Array
+    type: IntArray
+    channel: IntArray
+    category: IntArray
+    value: Float64Array
+    quantity: Float64Array
+    discount: Float64Array
+    attribute_event: IntArray = field(default_factory=_no_codes)
+    attribute: IntArray = field(default_factory=_no_codes)
+    attribute_value: Float64Array = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        n, m = len(self.event_id), len(self.attribute)
+        for name in ("customer", "timestamp", "type", "channel", "category", "value", "quantity", "discount"):
+            if (shape := getattr(self, name).shape) != (n,):
+                raise EventError(f"{name} has shape {shape}, expected {(n,)}; give one value per event_id")
+        for name in ("attribute_event", "attribute_value"):
+            if (shape := getattr(self, name).shape) != (m,):
+                raise EventError(f"{name} has shape {shape}, expected {(m,)}; give one value per attribute")
+        _refuse("timestamp", ~np.isfinite(self.timestamp), self.timestamp, "a finite number of seconds")
+        _refuse("type", (self.type < 0) | (self.type >= len(EVENT_TYPES)), self.type, "an index into EVENT_TYPES")
+        for name in ("value", "quantity", "discount"):
+            amounts = getattr(self, name)
+            _refuse(name, ~(np.isfinite(amounts) & (amounts >= 0)), amounts, "finite and not negative")
+        _refuse("attribute_value", ~np.isfinite(self.attribute_value), self.attribute_value, "finite")
+        _refuse("customer", (self.customer < 0), self.customer, "a row")
+
+    def __len__(self) -> int:
+        return len(self.event_id)
+
+    @classmethod
+    def from_columns(
+        cls,
+        *,
+        customer_id: StrArray,
+        event_id: StrArray,
+        timestamp: Float64Array,
+        type: str | IntArray,
+        channel: int | IntArray = NONE,
+        category: int | IntArray = NONE,
+        value: float | Float64Array = 0.0,
+        quantity: float | Float64Array = 0.0,
+        discount: float | Float64Array = 0.0,
+    ) -> Events:
+        """Events from whole columns; a single type, code or number is repeated for all n.
+
+        Raises:
+            EventError: an unknown type, or columns that do not fit together.
+        """
+        n = len(event_id)
+        customers, customer = _number(customer_id)
+        code = type_code(type) if isinstance(type, str) else type
+
+        def codes(given: int | IntArray) -> IntArray:
+            return np.broadcast_to(np.asarray(given, dtype=np.int64), (n,))
+
+        def money(given: float | Float64Array) -> Float64Array:
+            return np.broadcast_to(np.asarray(given, dtype=np.float64), (n,))
+
+        return cls(
+            customers=customers,
+            customer=customer,
+            event_id=event_id,
+            timestamp=np.asarray(timestamp, dtype=np.float64),
+            type=codes(code),
+            channel=codes(channel),
+            category=codes(category),
+            value=money(value),
+            quantity=money(quantity),
+            discount=money(discount),
+        )
+
+    @classmethod
+    def from_records(
+        cls, schema: ProfileSchema, records: Sequence[Mapping[str, Any]], *, now: float | None = None
+    ) -> Events:
+        """Events from plain records, as channels send them.
+
+        Fields: `event_id`, `customer_id`, `type` and `timestamp` (ISO 8601 with zone) always; `channel`,
+        `category`, `value`, `quantity`, `discount` and `attributes` (name to value) where they apply.
+
+        Args:
+            schema: whose channels, categories and attributes the records name.
+            records: one mapping per event.
+            now: seconds since 1970; if given, events more than a day after it are refused, since one
+                wrong clock would age everything else known about the customer.
+
+        Raises:
+            EventError: names the record, the field, the value and the fix.
+        """
+        columns = read_records(schema, records, now=now)
+        customers, customer = _number(columns.pop("customer_id"))
+        return cls(customers=customers, customer=customer, **columns)
+
+    @classmethod
+    def concat(cls, batches: Sequence[Events]) -> Events:
+        """All events of several batches, in that order."""
+        ids = np.concatenate([b.customers[b.customer] for b in batches])
+        customers, customer = _number(ids)
+        starts = np.cumsum([0, *(len(b) for b in batches)])
+        rest = {
+            name: np.concatenate([getattr(b, name) for b in batches])
+            for name in (*_PER_EVENT, "attribute", "attribute_value")
+        }
+        attribute_event = np.concatenate([b.attribute_event + s for b, s in zip(batches, starts[:-1], strict=True)])
+        return cls(customers=customers, customer=customer, attribute_event=attribute_event, **rest)
+
+    def take(self, rows: IntArray | BoolArray) -> Events:
+        """The events at `rows` (an index or mask array), in that order; `customers` stays as it is."""
+        chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
+        position = np.full(len(self), NONE, dtype=np.int64)
+        position[chosen] = np.arange(len(chosen))
+        kept = position[self.attribute_event] >= 0
+        return replace(
+            self,
+            customer=self.customer[chosen],
+            attribute_event=position[self.attribute_event[kept]],
+            attribute=self.attribute[kept],
+            attribute_value=self.attribute_value[kept],
+            **{name: getattr(self, name)[chosen] for name in _PER_EVENT},
+        )
+
+    def fresh(self, is_known: Callable[[str], bool]) -> Events:
+        """The events not known yet, each id once (its first in the batch)."""
+        first: dict[str, int] = {}
+        for i, event_id in enumerate(self.event_id):
+            if event_id not in first and not is_known(event_id):
+                first[event_id] = i
+        if len(first) == len(self):
+            return self
+        return self.take(np.fromiter(first.values(), dtype=np.int64, count=len(first)))
+
+
+_PER_EVENT = ("event_id", "timestamp", "type", "channel", "category", "value", "quantity", "discount")
+
+
+def type_code(name: str) -> int:
+    """Code of an event type.
+
+    Raises:
+        EventError: no such type.
+    """
+    if name not in EVENT_TYPES:
+        raise EventError(f"unknown event type {name!r}; known: {', '.join(EVENT_TYPES)}")
+    return EVENT_TYPES.index(name)
+
+
+def _number(ids: Iterable[str]) -> tuple[StrArray, IntArray]:
+    """Unique ids in order of appearance, and the index of each id among them."""
+    index: dict[str, int] = {}
+    rows = np.fromiter((index.setdefault(name, len(index)) for name in ids), dtype=np.int64)
+    return np.array(list(index), dtype=object), rows
+
+
+def _refuse(name: str, bad: BoolArray, values: Any, rule: str) -> None:
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise EventError(f"{name} must be {rule}; wrong in {int(bad.sum())} rows, first in row {row}: {values[row]!r}")

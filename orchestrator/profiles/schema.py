@@ -1,0 +1,143 @@
+"""Where each number of a customer's state stands, and which features are made of them.
+
+A state is float64 of fixed length, in blocks:
+
+- the time it is of (`as_of`, the latest event) and the first time anything was known;
+- decayed sums, as of that time, in one contiguous block per half-life;
+- last times (maxima), `-inf` where it never happened;
+- per attribute, the time it was stated and its value.
+
+Each part is a sum, a maximum or a minimum over events, so the order of events never matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from orchestrator.config import Retailer
+from orchestrator.config.models import Attribute, HalfLives
+from policies.arrays import Float64Array
+
+AS_OF, FIRST = 0, 1
+# Decayed sums, by the half-life they decay with.
+BROWSE = ("views", "carts", "wants")
+BROWSE_TOTALS = ("visits", "store_visits")
+PURCHASE_TOTALS = ("purchases", "spend", "discounts", "returns", "redemptions")
+# Last times: per customer, per category, per channel.
+LAST = ("purchase", "visit", "store_visit", "response")
+LAST_BY_CATEGORY = ("wanted", "bought", "carted", "uncarted")
+LAST_BY_CHANNEL = ("sent", "response", "subscribed", "unsubscribed")
+
+
+@dataclass(frozen=True)
+class ProfileSchema:
+    """Names, positions and time constants of customer state for one retailer.
+
+    Attributes:
+        categories: in code order.
+        channels: in code order.
+        consent_kinds: per channel, `opt_in`, `opt_out` or `none`.
+        half_lives: seconds.
+        want_expires: seconds after which an unanswered want is closed.
+        cart_expires: seconds after which a cart is abandoned for good.
+        attributes: stated facts, in code order.
+        columns: names of the F customer features.
+    """
+
+    categories: tuple[str, ...]
+    channels: tuple[str, ...]
+    consent_kinds: tuple[str, ...]
+    half_lives: HalfLives
+    want_expires: float
+    cart_expires: float
+    attributes: dict[str, Attribute]
+    columns: tuple[str, ...] = field(init=False)
+    _slots: dict[str, slice] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self._column_names()))
+        object.__setattr__(self, "_slots", self._layout())
+
+    @classmethod
+    def from_retailer(cls, retailer: Retailer) -> ProfileSchema:
+        """The schema of a retailer's configuration."""
+        return cls(
+            categories=retailer.catalogue.categories,
+            channels=tuple(retailer.channels),
+            consent_kinds=tuple(channel.consent for channel in retailer.channels.values()),
+            half_lives=retailer.profiles.half_lives,
+            want_expires=retailer.profiles.want_expires,
+            cart_expires=retailer.profiles.cart_expires,
+            attributes=dict(retailer.profiles.attributes),
+        )
+
+    @property
+    def state_size(self) -> int:
+        """S, the length of one customer's state."""
+        return int(self._slots["attribute_values"].stop)
+
+    def slot(self, name: str) -> slice:
+        """Where a block of the state stands; blocks per category or channel are in code order."""
+        return self._slots[name]
+
+    def empty(self, n: int) -> Float64Array:
+        """States of n customers nothing is known about; float64 (n, S)."""
+        states = np.zeros((n, self.state_size))
+        states[:, AS_OF] = -np.inf
+        states[:, FIRST] = np.inf
+        states[:, self._slots["last"].start : self._slots["attribute_values"].start] = -np.inf
+        return states
+
+    def decays(self) -> tuple[tuple[slice, float], ...]:
+        """The blocks of decayed sums with their half-lives in seconds."""
+        return tuple((self._slots[f"decay.{name}"], getattr(self.half_lives, name)) for name in HalfLives.model_fields)
+
+    def _layout(self) -> dict[str, slice]:
+        slots: dict[str, slice] = {}
+        end = FIRST + 1
+
+        def place(name: str, size: int) -> None:
+            nonlocal end
+            slots[name] = slice(end, end + size)
+            end += size
+
+        categories, channels = len(self.categories), len(self.channels)
+        blocks = {
+            "browse": dict.fromkeys(BROWSE, categories) | dict.fromkeys(BROWSE_TOTALS, 1),
+            "purchase": {"buys": categories} | dict.fromkeys(PURCHASE_TOTALS, 1),
+            "fatigue": {"fatigue": channels},
+            "response": {"sends": channels, "responses": channels},
+        }
+        for half_life, sums in blocks.items():
+            start = end
+            for name, size in sums.items():
+                place(name, size)
+            slots[f"decay.{half_life}"] = slice(start, end)
+        place("last", len(LAST))
+        for name in LAST_BY_CATEGORY:
+            place(f"last.{name}", categories)
+        for name in LAST_BY_CHANNEL:
+            place(f"last.{name}", channels)
+        place("attribute_times", len(self.attributes))
+        place("attribute_values", len(self.attributes))
+        return slots
+
+    def _column_names(self) -> Iterator[str]:
+        for trace in ("buy", "view", "cart", "want"):
+            for category in self.categories:
+                yield f"{trace}.{category}"
+        yield from ("frequency", "spend", "discount_share", "return_share", "redemptions", "visits", "store_visits")
+        for what in LAST:
+            yield from (f"recency.{what}", f"known.{what}")
+        yield "tenure"
+        for channel in self.channels:
+            for trace in ("sends", "responses", "response_rate", "fatigue", "recency_response"):
+                yield f"{channel}.{trace}"
+        for name, attribute in self.attributes.items():
+            if attribute.values:
+                yield from (f"{name}={value}" for value in attribute.values)
+            else:
+                yield from (name, f"known.{name}")
