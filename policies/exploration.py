@@ -109,12 +109,14 @@ def greedy(scores: FloatArray, eligible: BoolArray) -> Float64Array:
 
 def mix_uniform(p: Float64Array, eligible: BoolArray, *, epsilon: float) -> Float64Array:
     """`(1 - epsilon) * p + epsilon * uniform over eligible`."""
-    return (1.0 - epsilon) * p + epsilon * uniform(eligible)
+    mixed: Float64Array = (1.0 - epsilon) * p + epsilon * uniform(eligible)
+    return mixed
 
 
 def uniform(eligible: BoolArray) -> Float64Array:
     """Equal probability for every eligible action."""
-    return eligible / eligible.sum(axis=1, dtype=np.float64, keepdims=True)
+    share: Float64Array = eligible / eligible.sum(axis=1, dtype=np.float64, keepdims=True)
+    return share
 
 
 def _best(scores: FloatArray, eligible: BoolArray) -> tuple[IntArray, IntArray, FloatArray]:

@@ -41,6 +41,7 @@ class RateLadder:
             raise PolicyError(f"learning rates must be positive and at least one, got {list(rates)}")
         self.rungs = [VWPolicy(replace(settings, learning_rate=rate), actions) for rate in rates]
         self.loss = np.zeros(len(rates))
+        self._range = (0.0, 0.0)
 
     @property
     def best(self) -> VWPolicy:
@@ -87,8 +88,9 @@ class RateLadder:
             predicted = rung.learn_rows(
                 features, eligible=eligible, action=action, propensity=propensity, reward=reward
             )
-            error = (predicted - reward) / rung.settings.reward_scale
-            # A diverging rung must lose, not overflow.
-            self.loss[r] += float(np.sum(weight * np.minimum(np.nan_to_num(error**2, nan=1e6), 1e6)))
+            # A prediction outside everything ever seen is as wrong as the end of that range, no more.
+            error = (np.clip(predicted, *self._range) - reward) / rung.settings.reward_scale
+            self.loss[r] += float(np.sum(weight * error**2))
             predictions.append(predicted)
+        self._range = (min(self._range[0], float(reward.min())), max(self._range[1], float(reward.max())))
         return predictions[best]

@@ -180,12 +180,21 @@ class Training(Settings):
 
 
 class HalfLives(Settings):
-    """After how many seconds a trace of behaviour counts half."""
+    """After how many seconds a trace of behaviour counts half.
+
+    Attributes:
+        browse: views and visits.
+        purchase: purchases, spend, discounts, returns, redemptions.
+        fatigue: contacts, as tiredness.
+        response: contacts, opens and clicks, as response rate.
+        recency: how long ago something last happened.
+    """
 
     browse: Duration
     purchase: Duration
     fatigue: Duration
     response: Duration
+    recency: Duration
 
 
 class Attribute(Settings):

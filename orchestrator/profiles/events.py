@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.errors import EventError
-from orchestrator.profiles.records import read_records
+from orchestrator.profiles.records import attribute_code, read_records
 from orchestrator.profiles.schema import ProfileSchema
 from orchestrator.profiles.types import EVENT_TYPES, NONE
 from policies.arrays import BoolArray, Float64Array, IntArray, StrArray
@@ -68,6 +68,8 @@ class Events:
             amounts = getattr(self, name)
             _refuse(name, ~(np.isfinite(amounts) & (amounts >= 0)), amounts, "finite and not negative")
         _refuse("attribute_value", ~np.isfinite(self.attribute_value), self.attribute_value, "finite")
+        stray = (self.attribute < 0) | (self.attribute_event < 0) | (self.attribute_event >= n)
+        _refuse("attribute_event", stray, self.attribute_event, "the row of an event")
         _refuse("customer", (self.customer < 0), self.customer, "a row")
 
     def __len__(self) -> int:
@@ -86,11 +88,15 @@ class Events:
         value: float | Float64Array = 0.0,
         quantity: float | Float64Array = 0.0,
         discount: float | Float64Array = 0.0,
+        attributes: Mapping[str, Sequence[str | float | None]] | None = None,
+        schema: ProfileSchema | None = None,
     ) -> Events:
         """Events from whole columns; a single type, code or number is repeated for all n.
 
+        `attributes` gives n values per name, none where nothing is stated; they need the `schema`.
+
         Raises:
-            EventError: an unknown type, or columns that do not fit together.
+            EventError: an unknown type or attribute value, or columns that do not fit together.
         """
         n = len(event_id)
         customers, customer = _number(customer_id)
@@ -113,6 +119,7 @@ class Events:
             value=money(value),
             quantity=money(quantity),
             discount=money(discount),
+            **(_stated(attributes, schema) if attributes and schema else {}),
         )
 
     @classmethod
@@ -188,6 +195,22 @@ def type_code(name: str) -> int:
     if name not in EVENT_TYPES:
         raise EventError(f"unknown event type {name!r}; known: {', '.join(EVENT_TYPES)}")
     return EVENT_TYPES.index(name)
+
+
+def _stated(attributes: Mapping[str, Sequence[str | float | None]], schema: ProfileSchema) -> dict[str, Any]:
+    """The attribute columns of `Events`."""
+    stated = [
+        (event, *attribute_code(schema, name, value))
+        for name, values in attributes.items()
+        for event, value in enumerate(values)
+        if value is not None
+    ]
+    event, code, value = zip(*stated, strict=True) if stated else ((), (), ())
+    return {
+        "attribute_event": np.array(event, dtype=np.int64),
+        "attribute": np.array(code, dtype=np.int64),
+        "attribute_value": np.array(value, dtype=np.float64),
+    }
 
 
 def _number(ids: Iterable[str]) -> tuple[StrArray, IntArray]:

@@ -61,6 +61,24 @@ def read_records(
     return arrays
 
 
+def attribute_code(schema: ProfileSchema, name: str, value: Any) -> tuple[int, float]:
+    """Code of an attribute, and its value as a number: the index of a named value, or itself.
+
+    Raises:
+        EventError: no such attribute or value.
+    """
+    if name not in schema.attributes:
+        raise EventError(f"attributes.{name} is not known; {suggestion(name, schema.attributes)}")
+    attribute, code = schema.attributes[name], list(schema.attributes).index(name)
+    if attribute.values:
+        if value not in attribute.values:
+            raise EventError(f"attributes.{name} = {value!r}: not known; {suggestion(value, attribute.values)}")
+        return code, float(attribute.values.index(value))
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise EventError(f"attributes.{name} = {value!r}: must be a finite number, 0 or more")
+    return code, float(value)
+
+
 def _dtype(name: str) -> type:
     if name in ("event_id", "customer_id"):
         return object
@@ -134,17 +152,7 @@ class _Record:
             return []
         if not isinstance(given, Mapping):
             raise self._error("attributes", f"= {given!r}: must map names to values")
-        return [self._attribute(schema, name, value) for name, value in given.items()]
-
-    def _attribute(self, schema: ProfileSchema, name: str, value: Any) -> tuple[int, float]:
-        if name not in schema.attributes:
-            raise self._error(f"attributes.{name}", f"is not known; {suggestion(name, schema.attributes)}")
-        attribute, code = schema.attributes[name], list(schema.attributes).index(name)
-        if attribute.values:
-            if value not in attribute.values:
-                hint = suggestion(value, attribute.values)
-                raise self._error(f"attributes.{name}", f"= {value!r}: not known; {hint}")
-            return code, float(attribute.values.index(value))
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise self._error(f"attributes.{name}", f"= {value!r}: must be a finite number, 0 or more")
-        return code, float(value)
+        try:
+            return [attribute_code(schema, name, value) for name, value in given.items()]
+        except EventError as error:
+            raise EventError(f"record {self._index}: {error}") from None

@@ -23,13 +23,13 @@ from policies.arrays import Float64Array
 
 AS_OF, FIRST = 0, 1
 # Decayed sums, by the half-life they decay with.
-BROWSE = ("views", "carts", "wants")
+DECAYS = ("browse", "purchase", "fatigue", "response")
 BROWSE_TOTALS = ("visits", "store_visits")
 PURCHASE_TOTALS = ("purchases", "spend", "discounts", "returns", "redemptions")
 # Last times: per customer, per category, per channel.
 LAST = ("purchase", "visit", "store_visit", "response")
 LAST_BY_CATEGORY = ("wanted", "bought", "carted", "uncarted")
-LAST_BY_CHANNEL = ("sent", "response", "subscribed", "unsubscribed")
+LAST_BY_CHANNEL = ("response", "subscribed", "unsubscribed")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class ProfileSchema:
 
     def decays(self) -> tuple[tuple[slice, float], ...]:
         """The blocks of decayed sums with their half-lives in seconds."""
-        return tuple((self._slots[f"decay.{name}"], getattr(self.half_lives, name)) for name in HalfLives.model_fields)
+        return tuple((self._slots[f"decay.{name}"], getattr(self.half_lives, name)) for name in DECAYS)
 
     def _layout(self) -> dict[str, slice]:
         slots: dict[str, slice] = {}
@@ -106,7 +106,7 @@ class ProfileSchema:
 
         categories, channels = len(self.categories), len(self.channels)
         blocks = {
-            "browse": dict.fromkeys(BROWSE, categories) | dict.fromkeys(BROWSE_TOTALS, 1),
+            "browse": {"views": categories} | dict.fromkeys(BROWSE_TOTALS, 1),
             "purchase": {"buys": categories} | dict.fromkeys(PURCHASE_TOTALS, 1),
             "fatigue": {"fatigue": channels},
             "response": {"sends": channels, "responses": channels},

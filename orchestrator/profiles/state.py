@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from orchestrator.errors import EventError
 from orchestrator.profiles.events import Events
-from orchestrator.profiles.schema import AS_OF, FIRST, LAST, ProfileSchema
+from orchestrator.profiles.schema import AS_OF, DECAYS, FIRST, LAST, ProfileSchema
 from orchestrator.profiles.types import EVENT_TYPES
 from policies.arrays import BoolArray, Float64Array, IntArray
 
 CODE = {name: code for code, name in enumerate(EVENT_TYPES)}
-RESPONSES = ("open", "click")
 # A click shows more interest than an open, which a mail program may have done by itself.
 RESPONSE_WEIGHT = {"open": 0.25, "click": 1.0}
 
@@ -27,10 +27,11 @@ def apply(schema: ProfileSchema, states: Float64Array, events: Events) -> None:
         events: `events.customer` are rows of `states`.
 
     Raises:
-        IndexError: a row that `states` does not have.
+        EventError: a row, channel, category or attribute that `states` does not have; nothing was applied.
     """
     if not len(events):
         return
+    _check(schema, states, events)
     touched = np.zeros(len(states), dtype=bool)
     touched[events.customer] = True
     rows = np.flatnonzero(touched)
@@ -41,6 +42,22 @@ def apply(schema: ProfileSchema, states: Float64Array, events: Events) -> None:
     _purchases(writer)
     _contacts(writer)
     _attributes(schema, states, events)
+
+
+def _check(schema: ProfileSchema, states: Float64Array, events: Events) -> None:
+    """A code out of range would land in another block without a word."""
+    if states.shape[1:] != (schema.state_size,) or not states.flags.c_contiguous:
+        raise EventError(f"states must be C-contiguous (n, {schema.state_size}), got shape {states.shape}")
+    limits = {
+        "customer": len(states),
+        "channel": len(schema.channels),
+        "category": len(schema.categories),
+        "attribute": len(schema.attributes),
+    }
+    for name, limit in limits.items():
+        codes = getattr(events, name)
+        if len(codes) and codes.max() >= limit:
+            raise EventError(f"{name} {codes.max()} does not exist; the largest is {limit - 1}")
 
 
 def _advance(schema: ProfileSchema, states: Float64Array, events: Events, rows: IntArray) -> None:
@@ -61,9 +78,7 @@ class _Writer:
         self._flat = states.reshape(-1)
         self._offset = events.customer * schema.state_size
         age = states[events.customer, AS_OF] - events.timestamp
-        self._weights = {
-            name: np.exp2(-age / getattr(schema.half_lives, name)) for name in type(schema.half_lives).model_fields
-        }
+        self._weights = {name: np.exp2(-age / getattr(schema.half_lives, name)) for name in DECAYS}
 
     def of(self, *types: str) -> IntArray:
         """Positions of the events of these types."""
@@ -103,8 +118,7 @@ class _Writer:
 
 def _browsing(write: _Writer) -> None:
     category = write.events.category
-    for kind, trace in (("view", "views"), ("cart_add", "carts"), ("want", "wants")):
-        write.add(trace, write.of(kind), half_life="browse", code=category)
+    write.add("views", write.of("view"), half_life="browse", code=category)
     for kind, trace in (("visit", "visits"), ("store_visit", "store_visits")):
         write.add(trace, write.of(kind), half_life="browse")
         write.last(kind, write.of(kind))
@@ -130,7 +144,6 @@ def _contacts(write: _Writer) -> None:
     channel, sent = write.events.channel, write.of("sent")
     write.add("fatigue", sent, half_life="fatigue", code=channel)
     write.add("sends", sent, half_life="response", code=channel)
-    write.last("sent", sent, code=channel)
     for kind, weight in RESPONSE_WEIGHT.items():
         write.add("responses", write.of(kind), half_life="response", amount=weight, code=channel)
     write.last("response", write.of(*RESPONSE_WEIGHT))

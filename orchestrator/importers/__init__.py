@@ -1,0 +1,1 @@
+"""Outside data, turned into the events and logged feedback everything else reads."""
