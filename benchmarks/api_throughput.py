@@ -92,12 +92,15 @@ def _serve(kind: str, database: str, profile: str | None) -> None:
 
     import uvicorn
 
+    from orchestrator.api.serve import tune_threads
+
     listening = socket.create_server(("127.0.0.1", 0))
     app = _echo_app() if kind == "echo" else _journey_app(database)
     print("port", listening.getsockname()[1], flush=True)
     config = uvicorn.Config(app, loop="uvloop", http="httptools", access_log=False, log_level="warning")
     server = uvicorn.Server(config)
-    if os.environ.get("SWI"): sys.setswitchinterval(float(os.environ["SWI"]))
+    if os.environ.get("SWI"):
+        sys.setswitchinterval(float(os.environ["SWI"]))
     if profile is None:
         server.run(sockets=[listening])
         return

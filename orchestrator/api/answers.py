@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from pydantic_core import to_json
 
 from orchestrator.api.models.decisions import ActionConsidered, DecisionRecord
@@ -14,8 +13,6 @@ from orchestrator.api.models.fields import finite_or_none, timestamp
 from orchestrator.api.models.outcomes import FactReceipt, FactsResponse, OutcomeRecord
 from orchestrator.service.jobs import DecisionMade, Recorded
 from orchestrator.storage.log import Row
-
-MOST_CANDIDATES = 20
 
 
 def decision_json(made: DecisionMade) -> bytes:
@@ -72,9 +69,6 @@ def facts_response(ids: Sequence[str], recorded: Recorded) -> FactsResponse:
 def _decision(made: DecisionMade) -> dict[str, Any]:
     actions = made.layout.actions
     chosen = actions[made.action]
-    eligible = np.flatnonzero(made.eligible)
-    best_first = eligible[np.argsort(-made.scores[eligible], kind="stable")][:MOST_CANDIDATES]
-    scores, probabilities = made.scores[best_first].tolist(), made.distribution[best_first].tolist()
     return {
         "decision_id": made.decision_id,
         "action": {
@@ -90,6 +84,6 @@ def _decision(made: DecisionMade) -> dict[str, Any]:
         "decided_at": timestamp(made.decided_at).isoformat(timespec="microseconds"),
         "candidates": [
             {"id": actions[a].id, "channel": actions[a].channel or None, "score": score, "probability": probability}
-            for a, score, probability in zip(best_first.tolist(), scores, probabilities, strict=True)
+            for a, score, probability in zip(made.ranked, made.ranked_scores, made.ranked_probabilities, strict=True)
         ],
     }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from orchestrator.decisions import DecisionCore, Decisions
@@ -13,6 +15,7 @@ from orchestrator.service.identifiers import decision_ids
 from orchestrator.service.jobs import DecisionJob, DecisionMade
 from orchestrator.service.layout import Layout
 from orchestrator.service.profiles_batch import ProfilesBatch
+from orchestrator.service.ranking import rank
 from orchestrator.service.serving_policy import PolicyHolder
 from orchestrator.storage.log import Row, read_decisions, read_key_uses, write_rows
 from orchestrator.storage.tables import decisions, idempotency
@@ -100,6 +103,7 @@ class Decider:
             if job.key is not None
         ]
         write_rows(connection, idempotency, keys)
+        ranking = rank(decided.scores, decided.distribution, decided.eligible)
         return [
             DecisionMade(
                 decision_id=decision_id,
@@ -115,6 +119,9 @@ class Decider:
                 scores=decided.scores[i],
                 distribution=decided.distribution[i],
                 features=decided.features[i],
+                ranked=ranking.actions[i],
+                ranked_scores=ranking.scores[i],
+                ranked_probabilities=ranking.probabilities[i],
             )
             for i, (job, decision_id) in enumerate(zip(jobs, ids, strict=True))
         ]
@@ -124,6 +131,10 @@ def made_from_row(row: Row) -> DecisionMade:
     """A decision as read back from the log by `read_decisions`."""
     layout = Layout.from_json(row["layout_id"], row["layout"])
     packed = np.frombuffer(row["eligible"], dtype=np.uint8)
+    eligible = np.unpackbits(packed, count=len(layout.actions)).astype(bool)
+    scores = np.frombuffer(row["scores"], dtype=np.float32)
+    distribution = np.frombuffer(row["distribution"], dtype=np.float64)
+    ranking = rank(scores[None], distribution[None], eligible[None])
     return DecisionMade(
         decision_id=row["decision_id"],
         customer_id=row["customer_id"],
@@ -133,20 +144,26 @@ def made_from_row(row: Row) -> DecisionMade:
         action=row["action"],
         propensity=row["propensity"],
         request=row["request"],
-        eligible=np.unpackbits(packed, count=len(layout.actions)).astype(bool),
+        eligible=eligible,
         reasons=np.frombuffer(row["reasons"], dtype=np.uint8),
-        scores=np.frombuffer(row["scores"], dtype=np.float32),
-        distribution=np.frombuffer(row["distribution"], dtype=np.float64),
+        scores=scores,
+        distribution=distribution,
         features=np.frombuffer(row["features"], dtype=np.float32),
+        ranked=ranking.actions[0],
+        ranked_scores=ranking.scores[0],
+        ranked_probabilities=ranking.probabilities[0],
     )
 
 
 def _rows(
     jobs: Sequence[DecisionJob], ids: Sequence[str], decided: Decisions, *, version: str, layout: str, now: float
 ) -> Iterator[Row]:
-    packed = np.packbits(decided.eligible, axis=1)
-    reasons = decided.reasons.astype(np.uint8, copy=False)
-    scores = decided.scores.astype(np.float32, copy=False)
+    features = _split(decided.features)
+    eligible = _split(np.packbits(decided.eligible, axis=1))
+    reasons = _split(decided.reasons)
+    scores = _split(decided.scores)
+    distribution = _split(decided.distribution)
+    actions, propensities = decided.action.tolist(), decided.propensity.tolist()
     for i, (job, decision_id) in enumerate(zip(jobs, ids, strict=True)):
         yield {
             "decision_id": decision_id,
@@ -154,15 +171,22 @@ def _rows(
             "decided_at": now,
             "policy_version": version,
             "layout_id": layout,
-            "action": int(decided.action[i]),
-            "propensity": float(decided.propensity[i]),
+            "action": actions[i],
+            "propensity": propensities[i],
             "request": job.request,
-            "features": decided.features[i].tobytes(),
-            "eligible": packed[i].tobytes(),
-            "reasons": reasons[i].tobytes(),
-            "scores": scores[i].tobytes(),
-            "distribution": decided.distribution[i].tobytes(),
+            "features": features[i],
+            "eligible": eligible[i],
+            "reasons": reasons[i],
+            "scores": scores[i],
+            "distribution": distribution[i],
         }
+
+
+def _split(array: NDArray[Any]) -> list[bytes]:
+    """The bytes of each row."""
+    whole = array.tobytes()
+    width = len(whole) // len(array)
+    return [whole[start : start + width] for start in range(0, len(whole), width)]
 
 
 def _reused() -> KeyReusedError:

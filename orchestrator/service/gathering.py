@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -42,8 +42,7 @@ class Gatherer(Generic[Job, Result]):
         self._handle = handle
         self._capacity = capacity
         self._batch = batch
-        self._waiting: deque[tuple[Job, asyncio.Future[Any]]] = deque()
-        self._wake = threading.Condition()
+        self._waiting: SimpleQueue[tuple[Job, asyncio.Future[Any]] | None] = SimpleQueue()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="gatherer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -69,31 +68,39 @@ class Gatherer(Generic[Job, Result]):
             ServiceError: the handler refused the job, the queue is full, or the service is stopping.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        with self._wake:
-            if self._stopping:
-                raise StoppingError("the service is stopping; send the request again")
-            if len(self._waiting) >= self._capacity:
-                raise OverloadedError(f"{self._capacity} requests are waiting; send the request again in a second")
-            self._waiting.append((job, future))
-            self._wake.notify()
+        if self._stopping:
+            raise StoppingError("the service is stopping; send the request again")
+        if self._waiting.qsize() >= self._capacity:
+            raise OverloadedError(f"{self._capacity} requests are waiting; send the request again in a second")
+        self._waiting.put((job, future))
         return await future
 
     async def stop(self) -> None:
         """Refuse new jobs, finish the queued ones, end the thread."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
+        self._stopping = True
+        self._waiting.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        while taken := self._take():
-            self._finish(taken, self._handle_safely([job for job, _ in taken]))
+        last = False
+        while not last:
+            taken, last = self._take()
+            if taken:
+                self._finish(taken, self._handle_safely([job for job, _ in taken]))
 
-    def _take(self) -> list[tuple[Job, asyncio.Future[Any]]]:
-        with self._wake:
-            while not self._waiting and not self._stopping:
-                self._wake.wait()
-            return [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
+    def _take(self) -> tuple[list[tuple[Job, asyncio.Future[Any]]], bool]:
+        """Wait for a job and take what else is there; whether it was the last."""
+        taken = []
+        try:
+            item = self._waiting.get()
+            while item is not None:
+                taken.append(item)
+                if len(taken) == self._batch:
+                    return taken, False
+                item = self._waiting.get_nowait()
+        except Empty:
+            return taken, False
+        return taken, True
 
     def _handle_safely(self, jobs: Sequence[Job]) -> Sequence[Result | BaseException]:
         try:

@@ -78,6 +78,9 @@ class DecisionMade:
         scores: float32 (A,), expected reward.
         distribution: float64 (A,).
         features: float32 (F,).
+        ranked: the best eligible actions, best score first, at most `MOST_RANKED`.
+        ranked_scores: their scores.
+        ranked_probabilities: their probabilities.
     """
 
     decision_id: str
@@ -93,6 +96,9 @@ class DecisionMade:
     scores: Float32Array
     distribution: Float64Array
     features: Float32Array
+    ranked: Sequence[int]
+    ranked_scores: Sequence[float]
+    ranked_probabilities: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.log import Row, keep_layout, read_decisions, read_outcomes
 from orchestrator.storage.tables import customers, schema_version
 from policies.policy import Policy
+from policies.vw_policy import VWPolicy
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ServiceSettings:
 
     retailer: Retailer
     champion: Callable[[], tuple[str, Path] | None]
-    load_policy: Callable[[Path], Policy]
+    load_policy: Callable[[Path], VWPolicy]
     clock: Callable[[], float] = time.time
 
 
@@ -66,14 +67,14 @@ class Service:
     async def __aenter__(self) -> Service:
         self._engine = await asyncio.to_thread(self._open)
         self._reading = self._engine.execution_options(**READ_ONLY)
-        writer = Writer(
+        self._writer = Writer(
             self._engine,
             schema=self.schema,
             profile_layout=self._profile_layout,
             decider=Decider(self.core, layout=self._layout, policies=self.policies),
             clock=self.settings.clock,
         )
-        self._gatherer: Gatherer[Job, Answer] = Gatherer(writer.handle)
+        self._gatherer: Gatherer[Job, Answer] = Gatherer(self._writer.handle)
         self._gatherer.start()
         await asyncio.to_thread(self._watcher.start)
         return self
@@ -83,6 +84,7 @@ class Service:
     ) -> None:
         await self._gatherer.stop()
         await asyncio.to_thread(self._watcher.stop)
+        self._writer.close()
         self._engine.dispose()
 
     async def decide(self, job: DecisionJob) -> DecisionMade:
@@ -133,9 +135,7 @@ class Service:
         return digest(repr(self.schema))
 
     def _load(self, directory: Path) -> Policy:
-        policy = self.settings.load_policy(directory)
-        self.core.check(policy)
-        return policy
+        return self.core.bind(self.settings.load_policy(directory))
 
     def _open(self) -> Engine:
         engine = open_database(self.settings.retailer.serving.database)

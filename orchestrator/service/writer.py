@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from orchestrator.profiles import ProfileSchema
@@ -37,10 +37,16 @@ class Writer:
         clock: Callable[[], float],
     ) -> None:
         self._engine = engine
+        self._connection: Connection | None = None
         self._schema = schema
         self._profile_layout = profile_layout
         self._decider = decider
         self._clock = clock
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
 
     def handle(self, jobs: Sequence[Job]) -> list[Answer | ServiceError]:
         """Do all jobs in one transaction; when this returns, it is on disk.
@@ -49,17 +55,20 @@ class Writer:
             StorageUnavailableError: the database refused; nothing of the batch was kept.
         """
         try:
-            return self._handle(jobs)
+            # One connection for good: checking one out of the pool costs as much as several rows.
+            if self._connection is None or self._connection.closed:
+                self._connection = self._engine.connect()
+            return self._handle(self._connection, jobs)
         except OperationalError as error:
             raise StorageUnavailableError(f"the database refused the write: {error.orig}") from error
 
-    def _handle(self, jobs: Sequence[Job]) -> list[Answer | ServiceError]:
+    def _handle(self, connection: Connection, jobs: Sequence[Job]) -> list[Answer | ServiceError]:
         now = self._clock()
         answers: dict[int, Answer | ServiceError] = {}
         events = [(i, job) for i, job in enumerate(jobs) if isinstance(job, EventsJob)]
         outcomes = [(i, job) for i, job in enumerate(jobs) if isinstance(job, OutcomesJob)]
         decisions = [(i, job) for i, job in enumerate(jobs) if isinstance(job, DecisionJob)]
-        with self._engine.begin() as connection:
+        with connection.begin():
             ids = [outcome.decision_id for _, job in outcomes for outcome in job.outcomes]
             decided = decided_from(read_decided(connection, ids))
             customers = [job.customer_id for _, job in decisions]

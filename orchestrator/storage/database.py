@@ -30,7 +30,7 @@ def open_database(url: str) -> Engine:
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         raise StorageError(f"database URL {url!r} is not an SQLite file; write it like sqlite:///journey.db")
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
+    engine = create_engine(parsed, hide_parameters=True)
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _begin)
     try:
@@ -64,6 +64,8 @@ def _durable(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA busy_timeout = 10000")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    # Pages: fewer, larger checkpoints; each one is a stall.
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
 
 
 def _begin(connection: Connection) -> None:

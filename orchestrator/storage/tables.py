@@ -36,7 +36,6 @@ events = Table(
     Column("timestamp", Double, nullable=False),
     Column("received_at", Double, nullable=False),
     Column("body", Text, nullable=False, comment="the event as JSON"),
-    Index("events_of_customer", "customer_id"),
 )
 
 layouts = Table(
@@ -62,7 +61,6 @@ decisions = Table(
     Column("reasons", LargeBinary, nullable=False, comment="uint8 (A,), 0 where eligible"),
     Column("scores", LargeBinary, nullable=False, comment="float32 (A,)"),
     Column("distribution", LargeBinary, nullable=False, comment="float64 (A,)"),
-    Index("decisions_of_customer", "customer_id"),
 )
 
 idempotency = Table(
