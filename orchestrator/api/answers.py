@@ -81,7 +81,7 @@ def _decision(made: DecisionMade) -> dict[str, Any]:
         },
         "propensity": made.propensity,
         "policy_version": made.policy_version,
-        "decided_at": timestamp(made.decided_at).isoformat(timespec="microseconds"),
+        "decided_at": timestamp(made.decided_at),
         "candidates": [
             {"id": actions[a].id, "channel": actions[a].channel or None, "score": score, "probability": probability}
             for a, score, probability in zip(made.ranked, made.ranked_scores, made.ranked_probabilities, strict=True)
