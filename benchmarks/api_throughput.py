@@ -92,8 +92,6 @@ def _serve(kind: str, database: str, profile: str | None) -> None:
 
     import uvicorn
 
-    from orchestrator.api.serve import tune_threads
-
     listening = socket.create_server(("127.0.0.1", 0))
     app = _echo_app() if kind == "echo" else _journey_app(database)
     print("port", listening.getsockname()[1], flush=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
-from orchestrator.api.problems import add_problem_handlers
+from orchestrator.api.problems import add_problem_handlers, problem_media_types
 from orchestrator.api.routes import decisions, events, health, outcomes, policy
 from orchestrator.api.tracing import RequestIds
 from orchestrator.service.service import Service, ServiceSettings
@@ -25,6 +26,11 @@ document (RFC 9457) that names the field and the fix.
 """
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        return problem_media_types(super().openapi())
+
+
 def create_app(settings: ServiceSettings) -> FastAPI:
     """Build the HTTP application; its lifespan opens the database and starts the writer and the watcher."""
 
@@ -34,7 +40,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
             app.state.service = service
             yield
 
-    app = FastAPI(
+    app = _Application(
         title="Journey orchestrator",
         version="1",
         description=DESCRIPTION,

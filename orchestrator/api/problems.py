@@ -116,8 +116,19 @@ def invalid(errors: Iterable[FieldProblem]) -> ProblemError:
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI entries for problems of these statuses."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {s: {"description": TITLES[s], "model": Problem, "content": content} for s in statuses}
+    return {status: {"description": TITLES[status], "model": Problem} for status in statuses}
+
+
+def problem_media_types(schema: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with problems under their own media type, which FastAPI has no setting for."""
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                content = response.get("content", {})
+                of_json = content.get("application/json", {}).get("schema", {})
+                if of_json.get("$ref") == "#/components/schemas/Problem":
+                    content[MEDIA_TYPE] = content.pop("application/json")
+    return schema
 
 
 TITLES = {

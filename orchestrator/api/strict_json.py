@@ -32,8 +32,10 @@ class StrictJsonRequest(Request):
                 if size > limit:
                     raise _too_large(limit)
                 chunks.append(chunk)
-            self._body = b"".join(chunks)
             _check_media_type(self)
+            self._body = b"".join(chunks)
+            if not self._body:
+                raise _malformed("it is empty")
         return self._body
 
     async def json(self) -> Any:
@@ -46,12 +48,7 @@ class StrictJsonRequest(Request):
             try:
                 self._json = from_json(await self.body(), allow_inf_nan=False)
             except ValueError as error:
-                raise ProblemError(
-                    400,
-                    "malformed-json",
-                    detail=f"the body is not JSON: {error}",
-                    fix="send one JSON document in UTF-8; NaN and Infinity are not JSON, leave the field out instead",
-                ) from error
+                raise _malformed(str(error)) from error
         return self._json
 
 
@@ -66,6 +63,15 @@ class StrictJsonRoute(APIRoute):
             return await handler(StrictJsonRequest(request.scope, request.receive))
 
         return strict
+
+
+def _malformed(why: str) -> ProblemError:
+    return ProblemError(
+        400,
+        "malformed-json",
+        detail=f"the body is not JSON: {why}",
+        fix="send one JSON document in UTF-8; NaN and Infinity are not JSON, leave the field out instead",
+    )
 
 
 def _too_large(limit: int) -> ProblemError:

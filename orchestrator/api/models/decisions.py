@@ -32,7 +32,7 @@ class DecisionRequest(Body):
                     "channels": ["email", "site"],
                     "context": {"device": "mobile", "hour": 18},
                 },
-                {"customer_id": "c-1042", "placement": "home_hero", "context": {"category": "grocery"}},
+                {"customer_id": "c-1042", "placement": "home_hero", "context": {"category": "pantry"}},
             ]
         }
     )
@@ -82,18 +82,18 @@ class DecisionResponse(BaseModel):
                 {
                     "decision_id": "01936f3e-9d3a-7c41-a6a4-0f2a6be3c1d9",
                     "action": {
-                        "id": "email.inspire.grocery",
+                        "id": "email.inspire.pantry",
                         "channel": "email",
                         "intent": "inspire",
-                        "subject": "grocery",
+                        "subject": "pantry",
                         "discount": 0.0,
                         "template": "inspire_v2",
                     },
                     "propensity": 0.83,
                     "policy_version": "7",
-                    "decided_at": "2026-11-20T18:04:05.123456Z",
+                    "decided_at": "2026-01-20T18:04:05.123456Z",
                     "candidates": [
-                        {"id": "email.inspire.grocery", "channel": "email", "score": 0.41, "probability": 0.83},
+                        {"id": "email.inspire.pantry", "channel": "email", "score": 0.41, "probability": 0.83},
                         {"id": "hold", "channel": None, "score": 0.22, "probability": 0.17},
                     ],
                 }

@@ -20,8 +20,8 @@ class EventRequest(Body):
                     "event_id": "e-77120",
                     "customer_id": "c-1042",
                     "type": "view",
-                    "timestamp": "2026-11-20T18:00:00Z",
-                    "category": "grocery",
+                    "timestamp": "2026-01-20T18:00:00Z",
+                    "category": "pantry",
                 },
                 {
                     "event_id": "p-1042-1",

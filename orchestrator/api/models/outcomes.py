@@ -21,7 +21,7 @@ class OutcomeRequest(Body):
                     "decision_id": "01936f3e-9d3a-7c41-a6a4-0f2a6be3c1d9",
                     "type": "purchase",
                     "value": 59.9,
-                    "timestamp": "2026-11-20T18:20:00Z",
+                    "timestamp": "2026-01-20T18:20:00Z",
                 }
             ]
         }
