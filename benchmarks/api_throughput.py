@@ -1,6 +1,6 @@
 """Requests per second of durable decisions, against an endpoint of the same models that only echoes.
 
-    python -m benchmarks.api_throughput [--seconds 5] [--profile out.txt]
+    python -m benchmarks.api_throughput [--seconds 3] [--rounds 3]
 
 Server and load generator are processes of their own; the two services run one after the other, in
 alternating rounds so that a noisy machine hits both. Required: a ratio of at least 0.4.
@@ -10,16 +10,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from orchestrator.api.app import create_app
+from orchestrator.api.models.decisions import DecisionRequest, DecisionResponse
+from orchestrator.api.models.events import EventsRequest
+from orchestrator.api.serve import tune_threads
+from orchestrator.config import load_retailer
+from orchestrator.decisions import DecisionCore
+from orchestrator.profiles import ProfileSchema
+from orchestrator.service.service import ServiceSettings
+from policies.baselines import RandomPolicy
 
 ROOT = Path(__file__).parents[1]
 CONCURRENCY = 32
@@ -34,104 +48,55 @@ def main() -> None:
     arguments.add_argument("--serve", choices=["journey", "echo"], help=argparse.SUPPRESS)
     arguments.add_argument("--database", help=argparse.SUPPRESS)
     arguments.add_argument("--load", type=int, help=argparse.SUPPRESS)
-    arguments.add_argument("--profile", help="write a cProfile of the journey server here")
+    arguments.add_argument("--server", type=int, help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.serve:
-        _serve(given.serve, given.database, given.profile)
+        _serve(given.serve, given.database)
     elif given.load:
-        asyncio.run(_load(given.load, given.seconds))
+        asyncio.run(_load(given.load, given.seconds, given.server))
     else:
-        _compare(given.seconds, given.rounds, given.profile)
+        _compare(given.seconds, given.rounds)
 
 
-def _compare(seconds: float, rounds: int, profile: str | None) -> None:
+def _compare(seconds: float, rounds: int) -> None:
     rates: dict[str, list[float]] = {"echo": [], "journey": []}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
             for kind, measured in rates.items():
-                rate, p50, p99 = _round(kind, f"{folder}/journey.db", seconds, profile)
+                rate, p50, p99, cpu = _round(kind, f"{folder}/journey.db", seconds)
                 measured.append(rate)
-                print(f"{kind:>8}: {rate:7.0f} requests/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
-    best = {kind: sorted(measured)[len(measured) // 2] for kind, measured in rates.items()}
-    ratio = best["journey"] / best["echo"]
-    print(f"durable decisions / echo = {ratio:.2f} (median of {rounds}; required {REQUIRED})")
+                print(f"{kind:>8}: {rate:6.0f} requests/s, p50 {p50:5.1f} ms, p99 {p99:6.1f} ms, CPU {cpu:4.0f} us")
+    middle = {kind: sorted(measured)[len(measured) // 2] for kind, measured in rates.items()}
+    ratio = middle["journey"] / middle["echo"]
+    print(f"durable decisions / echo = {ratio:.2f} (medians of {rounds}; required {REQUIRED})")
     sys.exit(ratio < REQUIRED)
 
 
-def _round(kind: str, database: str, seconds: float, profile: str | None) -> tuple[float, float, float]:
+def _round(kind: str, database: str, seconds: float) -> tuple[float, float, float, float]:
     command = [sys.executable, "-m", "benchmarks.api_throughput"]
-    extra = ["--profile", profile] if profile and kind == "journey" else []
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [*command, "--serve", kind, "--database", database, *extra],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
+    serve = [*command, "--serve", kind, "--database", database]
+    with subprocess.Popen(serve, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         try:
-            assert server.stdout is not None
-            port = next(int(m[1]) for line in server.stdout if (m := re.match(r"port (\d+)", line)))
-            load = subprocess.run(
-                [*command, "--load", str(port), "--seconds", str(seconds)],
-                cwd=ROOT,
-                env=environment,
-                check=True,
-                capture_output=True,
-                text=True,
-            )
+            lines = server.stdout or ()
+            port = next(int(found[1]) for line in lines if (found := re.match(r"port (\d+)", line)))
+            load = [*command, "--load", str(port), "--seconds", str(seconds), "--server", str(server.pid)]
+            answer = subprocess.run(load, cwd=ROOT, check=True, capture_output=True, text=True)
         finally:
             server.send_signal(signal.SIGTERM)
-            server.wait()
-    rate, p50, p99 = (float(x) for x in load.stdout.split())
-    return rate, p50, p99
+    rate, p50, p99, cpu = (float(number) for number in answer.stdout.split())
+    return rate, p50, p99, cpu
 
 
-def _serve(kind: str, database: str, profile: str | None) -> None:
-    import socket
-
-    import uvicorn
-
+def _serve(kind: str, database: str) -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     app = _echo_app() if kind == "echo" else _journey_app(database)
     print("port", listening.getsockname()[1], flush=True)
     config = uvicorn.Config(app, loop="uvloop", http="httptools", access_log=False, log_level="warning")
-    server = uvicorn.Server(config)
-    if os.environ.get("SWI"):
-        sys.setswitchinterval(float(os.environ["SWI"]))
-    if profile is None:
-        server.run(sockets=[listening])
-        return
-    import cProfile
-    import pstats
-    import threading
-
-    # cProfile sees one thread at a time: the event loop here, the writer in a profile of its own.
-    main_profile, writer_profile = cProfile.Profile(), cProfile.Profile()
-    run = threading.Thread.run
-
-    def profiled(self: threading.Thread) -> None:
-        if self.name == "gatherer":
-            writer_profile.runcall(run, self)
-        else:
-            run(self)
-
-    threading.Thread.run = profiled  # type: ignore[method-assign]
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again once it has stopped
-    main_profile.runcall(server.run, sockets=[listening])
-    with Path(profile).open("w") as out:
-        for one in (main_profile, writer_profile):
-            pstats.Stats(one, stream=out).sort_stats("tottime").print_stats(45)
+    tune_threads()
+    uvicorn.Server(config).run(sockets=[listening])
 
 
-def _journey_app(database: str) -> Any:
-    from orchestrator.api.app import create_app
-    from orchestrator.config import load_retailer
-    from orchestrator.decisions import DecisionCore
-    from orchestrator.profiles import ProfileSchema
-    from orchestrator.service.service import ServiceSettings
-    from policies.baselines import RandomPolicy
-
+def _journey_app(database: str) -> FastAPI:
     retailer = load_retailer(ROOT / "configs" / "retail", environment={})
     retailer = replace(retailer, serving=retailer.serving.model_copy(update={"database": f"sqlite:///{database}"}))
     core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
@@ -140,12 +105,7 @@ def _journey_app(database: str) -> Any:
     return create_app(settings)
 
 
-def _echo_app() -> Any:
-    from fastapi import FastAPI
-
-    from orchestrator.api.models.decisions import DecisionRequest, DecisionResponse
-    from orchestrator.api.models.events import EventsRequest
-
+def _echo_app() -> FastAPI:
     app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
     candidates = [
         {"id": f"email.inspire.category{i}", "channel": "email", "score": 0.1 / (i + 1), "probability": 0.05}
@@ -181,10 +141,8 @@ def _echo_app() -> Any:
     return app
 
 
-async def _load(port: int, seconds: float) -> None:
+async def _load(port: int, seconds: float, server: int) -> None:
     """Raw sockets, keep-alive: the generator must not be what is measured."""
-    import json
-
     events = [{"event_id": f"e{i}", "customer_id": f"customer-{i}", "type": "visit"} for i in range(CUSTOMERS)]
     for start in range(0, CUSTOMERS, 500):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -204,11 +162,17 @@ async def _load(port: int, seconds: float) -> None:
         for i in range(CUSTOMERS)
     ]
     await _run(port, requests, time.perf_counter() + 0.5)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), _cpu_seconds(server)
     waits = await _run(port, requests, started + seconds)
-    elapsed = time.perf_counter() - started
+    elapsed, cpu = time.perf_counter() - started, _cpu_seconds(server) - cpu
     waits.sort()
-    print(len(waits) / elapsed, waits[len(waits) // 2] * 1000, waits[int(len(waits) * 0.99)] * 1000)
+    p50, p99 = (waits[int(len(waits) * share)] * 1000 for share in (0.5, 0.99))
+    print(len(waits) / elapsed, p50, p99, cpu / len(waits) * 1e6)
+
+
+def _cpu_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _run(port: int, requests: list[bytes], until: float) -> list[float]:

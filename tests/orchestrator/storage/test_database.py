@@ -62,7 +62,7 @@ def test_a_database_of_another_program_is_refused_untouched(tmp_path):
 
 @pytest.mark.parametrize("url", ["journey.db", "sqlite://", "sqlite:///:memory:", "mysql://x/y", ""])
 def test_a_url_that_is_no_sqlite_file_is_refused_with_an_example(url):
-    with pytest.raises(StorageError, match="sqlite:///journey.db"):
+    with pytest.raises(StorageError, match=r"sqlite:///journey\.db"):
         open_database(url)
 
 
