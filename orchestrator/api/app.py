@@ -1,0 +1,56 @@
+"""The application: `create_app(settings)` shares nothing with another one in the same process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from orchestrator.api.problems import add_problem_handlers, problem_media_types
+from orchestrator.api.routes import decisions, events, health, outcomes, policy
+from orchestrator.api.tracing import RequestIds
+from orchestrator.service.service import Service, ServiceSettings
+
+DESCRIPTION = """
+Next best action per customer, across channels.
+
+1. Send what customers do to `POST /v1/events`.
+2. Ask `POST /v1/decisions` what to do for one of them now. `hold` (do nothing) is a normal answer.
+3. Send what followed to `POST /v1/outcomes`, with the `decision_id`.
+
+Whatever is answered with 200 is on disk. Repeating a request is safe: events and outcomes are known by
+their ids, decisions by the `Idempotency-Key` header. Every error is an `application/problem+json`
+document (RFC 9457) that names the field and the fix.
+"""
+
+
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        return problem_media_types(super().openapi())
+
+
+def create_app(settings: ServiceSettings) -> FastAPI:
+    """Build the HTTP application; its lifespan opens the database and starts the writer and the watcher."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with Service(settings) as service:
+            app.state.service = service
+            yield
+
+    app = _Application(
+        title="Journey orchestrator",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
+    app.add_middleware(RequestIds)
+    add_problem_handlers(app)
+    for routes in (decisions, events, outcomes, policy, health):
+        app.include_router(routes.router)
+    return app

@@ -1,0 +1,129 @@
+"""Bodies of /v1/decisions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from orchestrator.api.models.fields import Body, Identifier, Name
+from orchestrator.api.models.outcomes import OutcomeRecord
+
+
+class DecisionContext(Body):
+    """What is known only at this moment; leave out what is not known."""
+
+    device: Name | None = Field(default=None, description="`desktop`, `mobile`, `tablet`, `app` or `in_store`.")
+    category: Name | None = Field(default=None, description="Category of the page or shelf in view.")
+    hour: Annotated[int, Field(ge=0, le=23)] | None = Field(
+        default=None, description="Hour of the day where the customer is."
+    )
+
+
+class DecisionRequest(Body):
+    """For whom to decide, and where it can be shown."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "customer_id": "c-1042",
+                    "channels": ["email", "site"],
+                    "context": {"device": "mobile", "hour": 18},
+                },
+                {"customer_id": "c-1042", "placement": "home_hero", "context": {"category": "pantry"}},
+            ]
+        }
+    )
+
+    customer_id: Identifier
+    channels: Annotated[list[Name], Field(min_length=1, max_length=50)] | None = Field(
+        default=None, description="Channels that may be used; all if left out."
+    )
+    placement: Name | None = Field(default=None, description="One place to fill, instead of `channels`.")
+    context: DecisionContext = DecisionContext()
+
+    @model_validator(mode="after")
+    def _one_target(self) -> DecisionRequest:
+        if self.channels is not None and self.placement is not None:
+            raise ValueError("channels and placement are both given; send one of them")
+        if self.channels is not None and len(set(self.channels)) < len(self.channels):
+            raise ValueError("channels names one twice; send each once")
+        return self
+
+
+class ActionChosen(BaseModel):
+    """The action to take. `hold` means: do nothing, on purpose."""
+
+    id: str
+    channel: str | None = Field(description="None for `hold`.")
+    intent: str | None
+    subject: str | None = Field(description="A category, or `any`.")
+    discount: float = Field(description="Share of the price, 0 to 1.")
+    template: str | None
+
+
+class Candidate(BaseModel):
+    """An action that could have been chosen."""
+
+    id: str
+    channel: str | None
+    score: float = Field(description="Expected reward, in the policy's unit.")
+    probability: float = Field(description="Chance this decision gave it.")
+
+
+class DecisionResponse(BaseModel):
+    """The decision; it is in the log already."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "decision_id": "01936f3e-9d3a-7c41-a6a4-0f2a6be3c1d9",
+                    "action": {
+                        "id": "email.inspire.pantry",
+                        "channel": "email",
+                        "intent": "inspire",
+                        "subject": "pantry",
+                        "discount": 0.0,
+                        "template": "inspire_v2",
+                    },
+                    "propensity": 0.83,
+                    "policy_version": "7",
+                    "decided_at": "2026-01-20T18:04:05.123456Z",
+                    "candidates": [
+                        {"id": "email.inspire.pantry", "channel": "email", "score": 0.41, "probability": 0.83},
+                        {"id": "hold", "channel": None, "score": 0.22, "probability": 0.17},
+                    ],
+                }
+            ]
+        }
+    )
+
+    decision_id: str = Field(description="Send it back with every outcome.")
+    action: ActionChosen
+    propensity: float = Field(description="Probability with which this action was chosen.")
+    policy_version: str
+    decided_at: datetime
+    candidates: list[Candidate] = Field(description="Eligible actions, best score first, at most 20.")
+
+
+class ActionConsidered(BaseModel):
+    """One action of the catalogue as this decision saw it."""
+
+    id: str
+    eligible: bool
+    reason: str | None = Field(description="Why it was not eligible.")
+    score: float | None
+    probability: float
+
+
+class DecisionRecord(DecisionResponse):
+    """Everything logged about a decision: why, and why not."""
+
+    customer_id: str
+    request: dict[str, Any] = Field(description="The request, as received.")
+    features: dict[str, float] = Field(description="What the policy saw, by column.")
+    actions: list[ActionConsidered] = Field(description="The whole catalogue, in the policy's order.")
+    outcomes: list[OutcomeRecord] = Field(description="What followed, in the order received.")

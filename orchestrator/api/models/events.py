@@ -1,0 +1,54 @@
+"""Bodies of /v1/events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Discriminator, Field, Tag
+
+from orchestrator.api.models.fields import Amount, Body, Finite, Identifier, Name, PastTime
+from orchestrator.api.models.outcomes import one_or_many
+
+
+class EventRequest(Body):
+    """Something a customer did, or something that was done to them. It makes an unknown customer known."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "event_id": "e-77120",
+                    "customer_id": "c-1042",
+                    "type": "view",
+                    "timestamp": "2026-01-20T18:00:00Z",
+                    "category": "pantry",
+                },
+                {
+                    "event_id": "p-1042-1",
+                    "customer_id": "c-1042",
+                    "type": "profile",
+                    "attributes": {"age": "25-34", "store_distance": 4.2},
+                },
+            ]
+        }
+    )
+
+    event_id: Identifier = Field(description="Yours; sending it again changes nothing.")
+    customer_id: Identifier
+    type: Name = Field(description="`view`, `purchase`, `sent`, `click`, `subscribe`, `profile`…")
+    timestamp: PastTime | None = Field(default=None, description="When it happened; now if left out.")
+    channel: Name | None = Field(default=None, description="Which channel, where it has one.")
+    category: Name | None = Field(default=None, description="Which category of goods, where it has one.")
+    value: Amount | None = Field(default=None, description="Money it moved.")
+    quantity: Amount | None = Field(default=None, description="Number of items.")
+    discount: Amount | None = Field(default=None, description="Money taken off the price.")
+    attributes: dict[Name, Name | Finite] | None = Field(
+        default=None, description="Stated facts about the customer, as named in profiles.yaml."
+    )
+
+
+EventsRequest = Annotated[
+    Annotated[EventRequest, Tag("one")]
+    | Annotated[list[EventRequest], Field(min_length=1, max_length=1000), Tag("many")],
+    Discriminator(one_or_many),
+]

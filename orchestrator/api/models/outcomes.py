@@ -1,0 +1,79 @@
+"""Bodies of /v1/outcomes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from orchestrator.api.models.fields import Amount, Body, Identifier, Name, PastTime
+
+
+class OutcomeRequest(Body):
+    """A fact that followed a decision."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "outcome_id": "order-881",
+                    "decision_id": "01936f3e-9d3a-7c41-a6a4-0f2a6be3c1d9",
+                    "type": "purchase",
+                    "value": 59.9,
+                    "timestamp": "2026-01-20T18:20:00Z",
+                }
+            ]
+        }
+    )
+
+    outcome_id: Identifier = Field(
+        description="Yours; sending it again changes nothing. The same id at /v1/events is the same fact."
+    )
+    decision_id: Identifier
+    type: Name = Field(description="One of the outcomes in goals.yaml.")
+    value: Amount = Field(default=0.0, description="Money it carries, such as an order total or what was paid back.")
+    timestamp: PastTime | None = Field(default=None, description="When it happened; now if left out.")
+
+
+def one_or_many(body: object) -> str:
+    """Tag of a body that may be one object or a list of them."""
+    return "many" if isinstance(body, list) else "one"
+
+
+OutcomesRequest = Annotated[
+    Annotated[OutcomeRequest, Tag("one")]
+    | Annotated[list[OutcomeRequest], Field(min_length=1, max_length=1000), Tag("many")],
+    Discriminator(one_or_many),
+]
+
+
+class FactReceipt(BaseModel):
+    """What became of one fact."""
+
+    id: str
+    status: str = Field(description="`accepted`, or `duplicate` if this id was in the log already.")
+
+
+class FactsResponse(BaseModel):
+    """What became of each fact, in the order sent; all of it is in the log."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"accepted": 1, "duplicates": 0, "items": [{"id": "order-881", "status": "accepted"}]}]
+        }
+    )
+
+    accepted: int
+    duplicates: int
+    items: list[FactReceipt]
+
+
+class OutcomeRecord(BaseModel):
+    """An outcome in the log."""
+
+    outcome_id: str
+    type: str
+    value: float
+    timestamp: datetime
+    received_at: datetime

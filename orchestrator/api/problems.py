@@ -1,0 +1,301 @@
+"""Every error as an RFC 9457 problem document that names the field and the fix."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from orchestrator.errors import suggestion
+from orchestrator.service import errors as service
+
+MEDIA_TYPE = "application/problem+json"
+
+log = structlog.get_logger(__name__)
+
+
+class FieldProblem(BaseModel):
+    """One field at fault."""
+
+    field: str = Field(description="Where: `context.hour`, `[3].event_id`, `header Idempotency-Key`.")
+    problem: str
+    fix: str
+
+
+class Problem(BaseModel):
+    """Problem document (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:journey:problem:unknown-customer",
+                    "title": "Unknown customer",
+                    "status": 404,
+                    "detail": "no event of this customer was ever received",
+                    "fix": "send an event for this customer to POST /v1/events first",
+                    "errors": [],
+                    "request_id": "5f0c6b0e9b5e4f0f",
+                }
+            ]
+        }
+    )
+
+    type: str = Field(description="Stable name of the kind of problem, `urn:journey:problem:...`.")
+    title: str
+    status: int
+    detail: str
+    fix: str = Field(description="What to do about it.")
+    errors: list[FieldProblem] = Field(default=[], description="The fields at fault, where there are any.")
+    request_id: str | None = Field(default=None, description="Quote this when asking for help; it is in the logs.")
+
+
+class ProblemError(HTTPException):
+    """Raised anywhere in a route to answer with a problem."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        *,
+        detail: str,
+        fix: str,
+        errors: Iterable[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status_code=status, detail=detail, headers=headers)
+        self.kind = kind
+        self.fix = fix
+        self.errors = list(errors)
+
+
+def unknown_name(field: str, given: str, known: Iterable[str]) -> FieldProblem:
+    """A name that is not one of the known ones, with a suggestion."""
+    return FieldProblem(field=field, problem=f"unknown {given!r}", fix=suggestion(given, known))
+
+
+def refuse_repeated_ids(field: str, ids: Sequence[str]) -> None:
+    """Two facts of one request under one id are two facts or a mistake; either way the client must say.
+
+    Raises:
+        ProblemError: 422, naming the second of the first pair.
+    """
+    twice = {name for name, count in Counter(ids).items() if count > 1}
+    if twice:
+        first = next(i for i, name in enumerate(ids) if name in twice)
+        second = ids.index(ids[first], first + 1)
+        raise invalid(
+            [
+                FieldProblem(
+                    field=f"[{second}].{field}",
+                    problem=f"repeats [{first}].{field}",
+                    fix="send each fact once per request, under an id of its own",
+                )
+            ]
+        )
+
+
+def invalid(errors: Iterable[FieldProblem]) -> ProblemError:
+    """A well-formed request with wrong content: 422."""
+    errors = list(errors)
+    return ProblemError(
+        422,
+        "invalid-request",
+        detail="; ".join(f"{e.field}: {e.problem}" for e in errors[:5]),
+        fix="; ".join(f"{e.field}: {e.fix}" for e in errors[:5]),
+        errors=errors,
+    )
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries for problems of these statuses."""
+    return {status: {"description": TITLES[status], "model": Problem} for status in statuses}
+
+
+def problem_media_types(schema: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with problems under their own media type, which FastAPI has no setting for."""
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                content = response.get("content", {})
+                of_json = content.get("application/json", {}).get("schema", {})
+                if of_json.get("$ref") == "#/components/schemas/Problem":
+                    content[MEDIA_TYPE] = content.pop("application/json")
+    return schema
+
+
+TITLES = {
+    400: "Malformed request",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Body too large",
+    415: "Unsupported media type",
+    422: "Invalid request",
+    500: "Internal error",
+    503: "Temporarily unavailable",
+}
+
+# status, kind, fix: what each refusal of the service means over HTTP.
+_REFUSALS: dict[type[service.ServiceError], tuple[int, str, str]] = {
+    service.UnknownCustomerError: (
+        404,
+        "unknown-customer",
+        "send an event for this customer to POST /v1/events first",
+    ),
+    service.UnknownDecisionError: (404, "unknown-decision", "use a decision_id answered by POST /v1/decisions"),
+    service.KeyReusedError: (409, "idempotency-key-reused", "use a new Idempotency-Key for a new request"),
+    service.NoPolicyError: (503, "no-policy", "run `journey train`, then `journey promote`"),
+    service.OverloadedError: (503, "overloaded", "wait for the seconds in Retry-After, then send the request again"),
+    service.StoppingError: (503, "stopping", "wait for the seconds in Retry-After, then send the request again"),
+    service.StorageUnavailableError: (
+        503,
+        "storage-unavailable",
+        "check the disk and locks, then try again",
+    ),
+}
+
+# What to do about each kind of pydantic error; anything else is told to look at the API's documentation.
+_FIXES = {
+    "missing": "add this field",
+    "extra_forbidden": "remove this field or correct its name",
+    "string_type": "send a JSON string",
+    "int_type": "send a whole number",
+    "float_type": "send a number",
+    "bool_type": "send true or false",
+    "list_type": "send a JSON list",
+    "dict_type": "send a JSON object",
+    "model_type": "send a JSON object",
+    "model_attributes_type": "send a JSON object",
+    "finite_number": "send a finite number",
+    "string_too_short": "send a longer text",
+    "string_too_long": "send a shorter text",
+    "string_pattern_mismatch": "send printable characters only",
+    "too_short": "send more items",
+    "too_long": "send fewer items, in several requests",
+    "timezone_aware": "add the zone, for example 2026-11-20T09:30:00Z",
+    "datetime_from_date_parsing": "send a time like 2026-11-20T09:30:00Z",
+    "datetime_parsing": "send a time like 2026-11-20T09:30:00Z",
+    "datetime_type": "send a time like 2026-11-20T09:30:00Z",
+}
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Make every error of `app` a problem document."""
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(service.ServiceError, _on_refusal)
+    app.add_exception_handler(Exception, _on_crash)
+
+
+def _answer(request: Request, error: ProblemError) -> Response:
+    problem = Problem(
+        type=f"urn:journey:problem:{error.kind}",
+        title=TITLES.get(error.status_code, "Error") if error.kind not in _REFUSAL_TITLES else _title(error.kind),
+        status=error.status_code,
+        detail=error.detail,
+        fix=error.fix,
+        errors=error.errors,
+        request_id=request.scope.get("journey.request_id"),
+    )
+    return Response(
+        problem.model_dump_json(),
+        status_code=error.status_code,
+        media_type=MEDIA_TYPE,
+        headers=dict(error.headers or {}),
+    )
+
+
+_REFUSAL_TITLES = frozenset(kind for _, kind, _ in _REFUSALS.values())
+
+
+def _title(kind: str) -> str:
+    return kind.replace("-", " ").capitalize()
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+    if isinstance(error, ProblemError):
+        return _answer(request, error)
+    path = request.url.path
+    if error.status_code == 404:
+        found = ProblemError(404, "no-such-path", detail=f"there is nothing at {path}", fix="see /docs for the paths")
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        found = ProblemError(
+            405,
+            "method-not-allowed",
+            detail=f"{path} does not answer {request.method}",
+            fix=f"use {allowed}",
+            headers=error.headers,
+        )
+    else:
+        found = ProblemError(
+            error.status_code, "http-error", detail=error.detail, fix="see /docs", headers=error.headers
+        )
+    return _answer(request, found)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+    return _answer(request, invalid(_field_problem(e) for e in error.errors()))
+
+
+async def _on_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, service.ServiceError)  # noqa: S101 - registered for this class
+    status, kind, fix = _REFUSALS[type(error)]
+    headers = {"Retry-After": "1"} if status == 503 else None
+    return _answer(request, ProblemError(status, kind, detail=str(error), fix=fix, headers=headers))
+
+
+async def _on_crash(request: Request, error: Exception) -> Response:
+    request_id = request.scope.get("journey.request_id", "")
+    log.error("request failed", request_id=request_id, error_type=type(error).__name__)
+    return _answer(
+        request,
+        ProblemError(
+            500,
+            "internal-error",
+            detail="the request failed because of a fault in the service; nothing of it was kept",
+            fix="report the request_id to whoever runs the service",
+            # This answer is made outside of the middleware that would add it.
+            headers={"X-Request-ID": request_id},
+        ),
+    )
+
+
+def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
+    message = str(error["msg"])
+    kind = error["type"]
+    if kind == "value_error":
+        problem, _, fix = message.removeprefix("Value error, ").partition("; ")
+        return FieldProblem(field=_field(error["loc"]), problem=problem, fix=fix or _OTHER_FIX)
+    if kind in ("literal_error", "enum"):
+        return unknown_name(_field(error["loc"]), str(error["input"]), _expected(error))
+    return FieldProblem(field=_field(error["loc"]), problem=message, fix=_FIXES.get(kind, _OTHER_FIX))
+
+
+_OTHER_FIX = "see /docs for what is accepted"
+
+
+def _expected(error: Mapping[str, Any]) -> list[str]:
+    text = str(error["ctx"]["expected"]).replace(" or ", ", ")
+    return [name.strip().strip("'") for name in text.split(",")]
+
+
+def _field(location: tuple[str | int, ...]) -> str:
+    """`("body", "many", 3, "event_id")` as `[3].event_id`; the alternatives' tags are no fields."""
+    place, *path = location
+    if place in ("header", "path", "query"):
+        return f"{place} {'.'.join(map(str, path))}"
+    if path and path[0] in ("one", "many"):
+        path = path[1:]
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") or "body"

@@ -1,0 +1,91 @@
+"""Asking for decisions, and reading them back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Response
+
+from orchestrator.api.answers import decision_json, decision_record
+from orchestrator.api.deps import ServiceDep
+from orchestrator.api.models.decisions import DecisionRecord, DecisionRequest, DecisionResponse
+from orchestrator.api.problems import invalid, responses, unknown_name
+from orchestrator.api.strict_json import StrictJsonRoute
+from orchestrator.profiles.context import DEVICES
+from orchestrator.service.jobs import DecisionJob
+from orchestrator.service.layout import digest
+from orchestrator.service.service import Service
+
+router = APIRouter(prefix="/v1/decisions", tags=["decisions"], route_class=StrictJsonRoute)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        description="Makes retrying safe: a repeat of the same request with the same key gets the first answer.",
+    ),
+]
+
+
+@router.post(
+    "",
+    response_model=DecisionResponse,
+    responses=responses(400, 404, 409, 413, 415, 422, 503),
+    summary="Decide what to do for one customer now",
+)
+async def decide(body: DecisionRequest, service: ServiceDep, idempotency_key: IdempotencyKey = None) -> Response:
+    """Choose among the eligible actions, log the choice with its probability, and answer it."""
+    request = body.model_dump_json(exclude={"customer_id"}, exclude_none=True)
+    job = DecisionJob(
+        customer_id=body.customer_id,
+        channels=_channels(body, service),
+        context=_context(body, service),
+        request=request,
+        key=idempotency_key,
+        fingerprint=digest(body.customer_id + request) if idempotency_key else "",
+    )
+    # Already checked against DecisionResponse by construction (and by a test): not validated twice.
+    return Response(decision_json(await service.decide(job)), media_type="application/json")
+
+
+@router.get("/{decision_id}", responses=responses(404, 422), summary="Why this decision was made")
+async def read_decision(decision_id: Annotated[str, Path(max_length=200)], service: ServiceDep) -> DecisionRecord:
+    """Everything logged about a decision, and what followed."""
+    return decision_record(*await service.read_decision(decision_id))
+
+
+def _channels(body: DecisionRequest, service: Service) -> tuple[str, ...]:
+    """The channels asked for; a placement belongs to one channel."""
+    channels = service.settings.retailer.channels
+    if body.placement is not None:
+        of_placement = {place: name for name, channel in channels.items() for place in channel.placements}
+        if body.placement not in of_placement:
+            raise invalid([unknown_name("placement", body.placement, of_placement)])
+        return (of_placement[body.placement],)
+    wrong = [
+        unknown_name(f"channels[{i}]", name, channels)
+        for i, name in enumerate(body.channels or ())
+        if name not in channels
+    ]
+    if wrong:
+        raise invalid(wrong)
+    return tuple(body.channels or ())
+
+
+def _context(body: DecisionRequest, service: Service) -> dict[str, str | int | None]:
+    context = body.context
+    known = {"device": DEVICES, "category": service.schema.categories}
+    wrong = [
+        unknown_name(f"context.{field}", given, names)
+        for field, names in known.items()
+        if (given := getattr(context, field)) is not None and given not in names
+    ]
+    if wrong:
+        raise invalid(wrong)
+    return {
+        "placement": body.placement,
+        "device": context.device,
+        "hour": context.hour,
+        "category": context.category,
+    }

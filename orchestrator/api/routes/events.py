@@ -1,0 +1,56 @@
+"""Receiving what customers do."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import APIRouter
+
+from orchestrator.api.answers import facts_response
+from orchestrator.api.deps import ServiceDep
+from orchestrator.api.models.events import EventRequest, EventsRequest
+from orchestrator.api.models.fields import now_utc
+from orchestrator.api.models.outcomes import FactsResponse
+from orchestrator.api.problems import FieldProblem, ProblemError, invalid, refuse_repeated_ids, responses
+from orchestrator.api.strict_json import StrictJsonRoute
+from orchestrator.errors import EventError
+from orchestrator.profiles import Events, ProfileSchema
+from orchestrator.service.jobs import EventsJob
+
+router = APIRouter(prefix="/v1/events", tags=["events"], route_class=StrictJsonRoute)
+
+
+@router.post("", responses=responses(400, 413, 415, 422, 503), summary="Tell what customers did: one event or a list")
+async def receive_events(body: EventsRequest, service: ServiceDep) -> FactsResponse:
+    """Keep the events and bring their customers' profiles up to date, all or none of the request."""
+    sent = body if isinstance(body, list) else [body]
+    ids = [event.event_id for event in sent]
+    refuse_repeated_ids("event_id", ids)
+    job = EventsJob(
+        events=_read(service.schema, sent, many=isinstance(body, list)),
+        bodies=[event.model_dump_json(exclude_none=True) for event in sent],
+    )
+    return facts_response(ids, await service.record(job))
+
+
+def _read(schema: ProfileSchema, sent: list[EventRequest], *, many: bool) -> Events:
+    now = now_utc()
+    records = []
+    for event in sent:
+        record = event.model_dump(exclude_none=True)
+        record["timestamp"] = (event.timestamp or now).isoformat()
+        records.append(record)
+    try:
+        return Events.from_records(schema, records, now=now.timestamp())
+    except EventError as error:
+        raise _refusal(error, many=many) from error
+
+
+def _refusal(error: EventError, *, many: bool) -> ProblemError:
+    """Profiles say `record 3: channel = 'emial': not known; did you mean…`; point into the body instead."""
+    found = re.fullmatch(r"record (\d+): (\S+) (?:= )?(.*)", str(error), re.DOTALL)
+    if found is None:
+        return invalid([FieldProblem(field="body", problem=str(error), fix="correct it")])
+    place = f"[{found[1]}].{found[2]}" if many else found[2]
+    problem, _, fix = found[3].partition("; ")
+    return invalid([FieldProblem(field=place, problem=problem, fix=fix or "correct it")])

@@ -1,0 +1,48 @@
+"""Receiving what followed decisions."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from orchestrator.api.answers import facts_response
+from orchestrator.api.deps import ServiceDep
+from orchestrator.api.models.fields import now_utc
+from orchestrator.api.models.outcomes import FactsResponse, OutcomesRequest
+from orchestrator.api.problems import invalid, refuse_repeated_ids, responses, unknown_name
+from orchestrator.api.strict_json import StrictJsonRoute
+from orchestrator.service.jobs import Outcome, OutcomesJob
+
+router = APIRouter(prefix="/v1/outcomes", tags=["outcomes"], route_class=StrictJsonRoute)
+
+
+@router.post(
+    "",
+    responses=responses(400, 404, 413, 415, 422, 503),
+    summary="Tell what followed a decision: one outcome or a list",
+)
+async def receive_outcomes(body: OutcomesRequest, service: ServiceDep) -> FactsResponse:
+    """Keep the outcomes, all or none of the request; those that are events too count in the profile."""
+    sent = body if isinstance(body, list) else [body]
+    ids = [outcome.outcome_id for outcome in sent]
+    refuse_repeated_ids("outcome_id", ids)
+    known = service.settings.retailer.goals.outcomes
+    wrong = [
+        unknown_name(f"[{i}].type" if isinstance(body, list) else "type", outcome.type, known)
+        for i, outcome in enumerate(sent)
+        if outcome.type not in known
+    ]
+    if wrong:
+        raise invalid(wrong)
+    now = now_utc()
+    outcomes = [
+        Outcome(
+            outcome_id=outcome.outcome_id,
+            decision_id=outcome.decision_id,
+            type=outcome.type,
+            value=outcome.value,
+            timestamp=(outcome.timestamp or now).timestamp(),
+            body=outcome.model_dump_json(exclude_none=True),
+        )
+        for outcome in sent
+    ]
+    return facts_response(ids, await service.record(OutcomesJob(outcomes)))

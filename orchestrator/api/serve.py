@@ -1,0 +1,70 @@
+"""Running the service as a process."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+import uvicorn
+
+from orchestrator.api.app import create_app
+from orchestrator.service.service import ServiceSettings
+
+
+def serve(settings: ServiceSettings) -> None:
+    """Serve until SIGTERM or SIGINT; requests already accepted are finished first.
+
+    One process: decisions are made by one thread per process, and SQLite has one writer.
+
+    Args:
+        settings: `settings.retailer.serving` says where to listen.
+    """
+    configure_logging()
+    tune_threads()
+    serving = settings.retailer.serving
+    uvicorn.run(
+        create_app(settings),
+        host=serving.host,
+        port=serving.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=30,
+    )
+
+
+def tune_threads() -> None:
+    """Let the writer thread have the interpreter promptly after each disk operation.
+
+    By default it may wait 5 ms each time while the event loop is busy, longer than the disk takes.
+    """
+    sys.setswitchinterval(0.0002)
+
+
+def configure_logging() -> None:
+    """One JSON document per line on standard error, for this program's lines and its libraries' alike."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,105 @@
+"""Reading request bodies: bounded, JSON only, and no NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+
+from orchestrator.api.problems import ProblemError
+
+
+class StrictJsonRequest(Request):
+    """A request whose body is refused when too large, not JSON, or not finite."""
+
+    async def body(self) -> bytes:
+        """The body.
+
+        Raises:
+            ProblemError: 413 before more than the limit is held in memory; 415 for another media type.
+        """
+        if not hasattr(self, "_body"):
+            limit = self.app.state.max_body_bytes
+            declared = self.headers.get("content-length", "0")
+            if not declared.isdigit() or int(declared) > limit:
+                raise _too_large(limit)
+            chunks, size = [], 0
+            async for chunk in self.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+            _check_media_type(self)
+            self._body = b"".join(chunks)
+            if not self._body:
+                raise _malformed("it is empty")
+        return self._body
+
+    async def json(self) -> Any:
+        """The body as plain Python values.
+
+        Raises:
+            ProblemError: 400, it is not JSON; NaN and Infinity are not.
+        """
+        if not hasattr(self, "_json"):
+            try:
+                self._json = from_json(await self.body(), allow_inf_nan=False)
+            except ValueError as error:
+                raise _malformed(str(error)) from error
+        return self._json
+
+
+class StrictJsonRoute(APIRoute):
+    """A route that reads its body as a `StrictJsonRequest`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, given strict requests."""
+        handler = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handler(StrictJsonRequest(request.scope, request.receive))
+
+        return strict
+
+
+def _malformed(why: str) -> ProblemError:
+    return ProblemError(
+        400,
+        "malformed-json",
+        detail=f"the body is not JSON: {why}",
+        fix="send one JSON document in UTF-8; NaN and Infinity are not JSON, leave the field out instead",
+    )
+
+
+def _too_large(limit: int) -> ProblemError:
+    return ProblemError(
+        413,
+        "body-too-large",
+        detail=f"the body is larger than {limit} bytes",
+        fix="send fewer items per request",
+        # What remains of the body is not read, so the connection cannot be used again.
+        headers={"Connection": "close"},
+    )
+
+
+def _check_media_type(request: Request) -> None:
+    given = request.headers.get("content-type", "")
+    media_type = given.partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ProblemError(
+            415,
+            "unsupported-media-type",
+            detail=f"Content-Type is {given!r}" if given else "Content-Type is missing",
+            fix="send Content-Type: application/json",
+        )
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding != "identity":
+        raise ProblemError(
+            415,
+            "unsupported-content-encoding",
+            detail=f"Content-Encoding is {encoding!r}",
+            fix="send the body uncompressed",
+        )

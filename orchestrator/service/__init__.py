@@ -1,0 +1,1 @@
+"""Serving: requests are gathered, decided as one columnar batch, and committed as one transaction."""

@@ -1,0 +1,43 @@
+"""Errors of the service: what a request can be refused with, whatever carries the request.
+
+ServiceError
+├── UnknownCustomerError    no event of this customer was ever received
+├── UnknownDecisionError    no decision has this id
+├── KeyReusedError          an idempotency key came back with another request
+├── NoPolicyError           nothing is promoted yet
+├── OverloadedError         the queue is full
+├── StoppingError           the service is shutting down
+└── StorageUnavailableError the database refused the write; nothing was kept
+"""
+
+
+class ServiceError(Exception):
+    """A request is refused; the message says what was wrong and the fix."""
+
+
+class UnknownCustomerError(ServiceError):
+    """No event of this customer was ever received."""
+
+
+class UnknownDecisionError(ServiceError):
+    """No decision has this id."""
+
+
+class KeyReusedError(ServiceError):
+    """An idempotency key came back with another request."""
+
+
+class NoPolicyError(ServiceError):
+    """Nothing is promoted yet."""
+
+
+class OverloadedError(ServiceError):
+    """The queue is full."""
+
+
+class StoppingError(ServiceError):
+    """The service is shutting down."""
+
+
+class StorageUnavailableError(ServiceError):
+    """The database refused the write; nothing was kept."""

@@ -1,0 +1,151 @@
+"""Keeping facts: events and outcomes go into the log and into the profiles in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sqlalchemy import Connection
+
+from orchestrator.profiles import EVENT_TYPES, Events, ProfileSchema, apply
+from orchestrator.service.errors import ServiceError, UnknownDecisionError
+from orchestrator.service.jobs import EventsJob, OutcomesJob, Recorded
+from orchestrator.service.layout import Layout
+from orchestrator.service.profiles_batch import ProfilesBatch
+from orchestrator.storage.log import Row, known_events, known_outcomes, write_rows
+from orchestrator.storage.tables import events as events_table
+from orchestrator.storage.tables import outcomes as outcomes_table
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What an outcome needs to know of its decision; `channel` is empty for `hold`."""
+
+    customer_id: str
+    channel: str
+
+
+def decided_from(rows: Mapping[str, tuple[str, str, int]]) -> dict[str, Decided]:
+    """From the rows of `read_decided`."""
+    layouts = {body: Layout.from_json("", body) for body in {row[1] for row in rows.values()}}
+    return {
+        decision_id: Decided(customer, layouts[body].actions[action].channel)
+        for decision_id, (customer, body, action) in rows.items()
+    }
+
+
+def record_events(
+    connection: Connection, schema: ProfileSchema, profiles: ProfilesBatch, jobs: Sequence[EventsJob], *, now: float
+) -> list[Recorded]:
+    """Keep the events that are new and apply them; which were new, per job."""
+    events = Events.concat([job.events for job in jobs])
+    bodies = [body for job in jobs for body in job.bodies]
+    new = _keep_events(connection, schema, profiles, events, bodies, now=now)
+    recorded, start = [], 0
+    for job in jobs:
+        recorded.append(Recorded(tuple(new[start : start + len(job.events)])))
+        start += len(job.events)
+    return recorded
+
+
+def record_outcomes(
+    connection: Connection,
+    schema: ProfileSchema,
+    profiles: ProfilesBatch,
+    jobs: Sequence[OutcomesJob],
+    *,
+    decided: Mapping[str, Decided],
+    now: float,
+) -> list[Recorded | ServiceError]:
+    """Keep the outcomes that are new, and apply those that are also events; which were new, per job."""
+    seen = known_outcomes(connection, [o.outcome_id for job in jobs for o in job.outcomes])
+    answers: list[Recorded | ServiceError] = []
+    rows: list[Row] = []
+    for job in jobs:
+        unknown = [i for i, o in enumerate(job.outcomes) if o.decision_id not in decided]
+        if unknown:
+            place = "" if len(job.outcomes) == 1 else f"[{unknown[0]}]."
+            answers.append(UnknownDecisionError(f"{place}decision_id is of no decision in the log"))
+            continue
+        new = []
+        for outcome in job.outcomes:
+            new.append(outcome.outcome_id not in seen)
+            if new[-1]:
+                seen.add(outcome.outcome_id)
+                rows.append(
+                    {
+                        "outcome_id": outcome.outcome_id,
+                        "decision_id": outcome.decision_id,
+                        "type": outcome.type,
+                        "value": outcome.value,
+                        "timestamp": outcome.timestamp,
+                        "received_at": now,
+                        "body": outcome.body,
+                    }
+                )
+        answers.append(Recorded(tuple(new)))
+    write_rows(connection, outcomes_table, rows)
+    _apply_outcomes(connection, schema, profiles, rows, decided, now=now)
+    return answers
+
+
+def _apply_outcomes(
+    connection: Connection,
+    schema: ProfileSchema,
+    profiles: ProfilesBatch,
+    rows: Sequence[Row],
+    decided: Mapping[str, Decided],
+    *,
+    now: float,
+) -> None:
+    # Some outcomes (`accept`) are not events, and what follows silence has no channel to count it for.
+    rows = [r for r in rows if r["type"] in EVENT_TYPES and decided[r["decision_id"]].channel in schema.channels]
+    if not rows:
+        return
+    customer_ids = [decided[r["decision_id"]].customer_id for r in rows]
+    events = Events.from_columns(
+        customer_id=np.array(customer_ids, dtype=object),
+        # An event under the same id is the same fact, so a purchase sent both ways counts once.
+        event_id=np.array([r["outcome_id"] for r in rows], dtype=object),
+        timestamp=np.array([r["timestamp"] for r in rows]),
+        type=np.array([EVENT_TYPES.index(r["type"]) for r in rows]),
+        channel=np.array([schema.channels.index(decided[r["decision_id"]].channel) for r in rows]),
+        value=np.array([r["value"] for r in rows]),
+    )
+    _keep_events(connection, schema, profiles, events, [r["body"] for r in rows], now=now)
+
+
+def _keep_events(
+    connection: Connection,
+    schema: ProfileSchema,
+    profiles: ProfilesBatch,
+    events: Events,
+    bodies: Sequence[str],
+    *,
+    now: float,
+) -> list[bool]:
+    ids = events.event_id.tolist()
+    seen = known_events(connection, ids)
+    new = []
+    for event_id in ids:
+        new.append(event_id not in seen)
+        seen.add(event_id)
+    fresh = np.flatnonzero(new)
+    kept = events.take(fresh)
+    customers = kept.customers[kept.customer].tolist()
+    rows = [
+        {
+            "event_id": kept.event_id[i],
+            "customer_id": customers[i],
+            "type": EVENT_TYPES[kept.type[i]],
+            "timestamp": float(kept.timestamp[i]),
+            "received_at": now,
+            "body": bodies[source],
+        }
+        for i, source in enumerate(fresh.tolist())
+    ]
+    write_rows(connection, events_table, rows)
+    apply(schema, profiles.states, replace(kept, customer=profiles.rows(customers)))
+    profiles.touch(customers)
+    return new

@@ -1,0 +1,170 @@
+"""The service behind the API: opens the database, gathers requests, decides, records, reads back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestrator.config import Retailer
+from orchestrator.decisions import DecisionCore
+from orchestrator.profiles import ProfileSchema
+from orchestrator.service.deciding import Decider, made_from_row
+from orchestrator.service.errors import StorageUnavailableError, UnknownDecisionError
+from orchestrator.service.gathering import Gatherer
+from orchestrator.service.jobs import Answer, DecisionJob, DecisionMade, EventsJob, Job, OutcomesJob, Recorded
+from orchestrator.service.layout import Layout, digest
+from orchestrator.service.serving_policy import ChampionWatcher, PolicyHolder
+from orchestrator.service.writer import Writer
+from orchestrator.storage.database import READ_ONLY, open_database
+from orchestrator.storage.errors import SchemaError
+from orchestrator.storage.log import Row, keep_layout, read_decisions, read_outcomes
+from orchestrator.storage.tables import customers, schema_version
+from policies.policy import Policy
+from policies.vw_policy import VWPolicy
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """What one service is made of.
+
+    Attributes:
+        retailer: its configuration; `retailer.serving.database` is where the log is.
+        champion: version and directory of the policy that should serve, none while there is none.
+            Called every `retailer.serving.champion_poll_seconds` on a thread.
+        load_policy: reads and checks a policy directory; raises if it must not serve.
+        clock: seconds since 1970 UTC.
+    """
+
+    retailer: Retailer
+    champion: Callable[[], tuple[str, Path] | None]
+    load_policy: Callable[[Path], VWPolicy]
+    clock: Callable[[], float] = time.time
+
+
+class Service:
+    """Use as `async with Service(settings) as service`; leaving finishes what was accepted."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.settings = settings
+        self.schema = ProfileSchema.from_retailer(settings.retailer)
+        self.core = DecisionCore(settings.retailer, self.schema)
+        self.policies = PolicyHolder()
+        self._watcher = ChampionWatcher(
+            self.policies,
+            champion=settings.champion,
+            load=self._load,
+            every=settings.retailer.serving.champion_poll_seconds,
+            clock=settings.clock,
+        )
+
+    async def __aenter__(self) -> Service:
+        self._engine = await asyncio.to_thread(self._open)
+        self._reading = self._engine.execution_options(**READ_ONLY)
+        self._writer = Writer(
+            self._engine,
+            schema=self.schema,
+            profile_layout=self._profile_layout,
+            decider=Decider(self.core, layout=self._layout, policies=self.policies),
+            clock=self.settings.clock,
+        )
+        self._gatherer: Gatherer[Job, Answer] = Gatherer(self._writer.handle)
+        self._gatherer.start()
+        await asyncio.to_thread(self._watcher.start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._gatherer.stop()
+        await asyncio.to_thread(self._watcher.stop)
+        self._writer.close()
+        self._engine.dispose()
+
+    async def decide(self, job: DecisionJob) -> DecisionMade:
+        """Decide; durable when this returns.
+
+        Raises:
+            ServiceError: refused; nothing was kept.
+        """
+        self.policies.required()
+        answer = await self._gatherer.submit(job)
+        assert isinstance(answer, DecisionMade)  # noqa: S101 - narrows the type
+        return answer
+
+    async def record(self, job: EventsJob | OutcomesJob) -> Recorded:
+        """Keep facts; durable when this returns.
+
+        Raises:
+            ServiceError: refused; nothing was kept.
+        """
+        answer = await self._gatherer.submit(job)
+        assert isinstance(answer, Recorded)  # noqa: S101 - narrows the type
+        return answer
+
+    async def read_decision(self, decision_id: str) -> tuple[DecisionMade, list[Row]]:
+        """A decision as logged, and its outcomes.
+
+        Raises:
+            UnknownDecisionError: no such decision.
+        """
+        return await asyncio.to_thread(self._read_decision, decision_id)
+
+    async def check_ready(self) -> None:
+        """Check that decisions can be made.
+
+        Raises:
+            ServiceError: they cannot; the message says why.
+        """
+        self.policies.required()
+        self._gatherer.check()
+        await asyncio.to_thread(self._check_database)
+
+    @property
+    def _layout(self) -> Layout:
+        return Layout.of(self.settings.retailer.catalogue, columns=self.core.columns, reasons=self.core.reasons)
+
+    @property
+    def _profile_layout(self) -> str:
+        return digest(repr(self.schema))
+
+    def _load(self, directory: Path) -> Policy:
+        return self.core.bind(self.settings.load_policy(directory))
+
+    def _open(self) -> Engine:
+        engine = open_database(self.settings.retailer.serving.database)
+        with engine.begin() as connection:
+            keep_layout(connection, self._layout.id, self._layout.to_json())
+            other = connection.execute(
+                select(customers.c.layout).where(customers.c.layout != self._profile_layout).limit(1)
+            ).first()
+        if other is not None:
+            engine.dispose()
+            raise SchemaError(
+                f"{engine.url} holds profiles of another configuration (categories, channels or "
+                "profiles.yaml changed); restore the configuration or choose another database"
+            )
+        return engine
+
+    def _read_decision(self, decision_id: str) -> tuple[DecisionMade, list[Row]]:
+        try:
+            with self._reading.connect() as connection:
+                found = read_decisions(connection, [decision_id]).get(decision_id)
+                if found is None:
+                    raise UnknownDecisionError("no decision has this id")
+                return made_from_row(found), read_outcomes(connection, decision_id)
+        except SQLAlchemyError as error:
+            raise StorageUnavailableError("the database cannot be read") from error
+
+    def _check_database(self) -> None:
+        try:
+            with self._reading.connect() as connection:
+                connection.execute(select(schema_version.c.version)).one()
+        except SQLAlchemyError as error:
+            raise StorageUnavailableError("the database cannot be read") from error

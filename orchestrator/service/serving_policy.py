@@ -1,0 +1,119 @@
+"""Which policy decides now, and the watcher that exchanges it while requests run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from orchestrator.service.errors import NoPolicyError
+from policies.policy import Policy
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ServedPolicy:
+    """A policy and where it came from.
+
+    Attributes:
+        version: as registered; logged with every decision.
+        since: when it began to serve, seconds since 1970 UTC.
+    """
+
+    policy: Policy
+    version: str
+    since: float
+
+
+class PolicyHolder:
+    """Holds the policy that decides. Exchanging it is one reference assignment, so no request waits or fails."""
+
+    def __init__(self) -> None:
+        self._served: ServedPolicy | None = None
+
+    def replace(self, served: ServedPolicy) -> None:
+        """Let another policy decide from the next batch on."""
+        self._served = served
+
+    @property
+    def current(self) -> ServedPolicy | None:
+        """The policy that decides now, if any."""
+        return self._served
+
+    def required(self) -> ServedPolicy:
+        """The policy that decides now.
+
+        Raises:
+            NoPolicyError: there is none.
+        """
+        if self._served is None:
+            raise NoPolicyError("no policy has been promoted yet")
+        return self._served
+
+
+class ChampionWatcher:
+    """Looks for a new champion every so often and puts it in the holder once it is loaded and checked.
+
+    Args:
+        holder: where the loaded policy goes.
+        champion: version and directory of the champion, or none while there is none.
+        load: reads and checks a policy directory; raises if it must not serve.
+        every: seconds between looks.
+        clock: seconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        holder: PolicyHolder,
+        *,
+        champion: Callable[[], tuple[str, Path] | None],
+        load: Callable[[Path], Policy],
+        every: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._holder = holder
+        self._champion = champion
+        self._load = load
+        self._every = every
+        self._clock = clock
+        self._refused: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="champion-watcher", daemon=True)
+
+    def start(self) -> None:
+        """Look once now, then keep looking on a thread."""
+        self.look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Serve the champion if it is another version than now; a bad one is logged once and not served."""
+        version = None
+        try:
+            found = self._champion()
+            if found is None:
+                return
+            version, directory = found
+            served = self._holder.current
+            if version == self._refused or (served is not None and version == served.version):
+                return
+            self._holder.replace(ServedPolicy(self._load(directory), version, self._clock()))
+        except Exception as error:
+            # Whatever is wrong with a new champion, the policy that serves keeps serving.
+            self._refused = version
+            log.exception("champion not served", version=version, error_type=type(error).__name__)
+            return
+        self._refused = None
+        log.info("champion served", version=version)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every):
+            self.look()

@@ -1,0 +1,90 @@
+"""The one writer: a batch of jobs of any kind is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+from orchestrator.profiles import ProfileSchema
+from orchestrator.service.deciding import Decider
+from orchestrator.service.errors import ServiceError, StorageUnavailableError
+from orchestrator.service.jobs import Answer, DecisionJob, EventsJob, Job, OutcomesJob
+from orchestrator.service.profiles_batch import ProfilesBatch
+from orchestrator.service.recording import decided_from, record_events, record_outcomes
+from orchestrator.storage.log import read_decided
+
+
+class Writer:
+    """Handles batches of jobs: facts first, so that the decisions beside them know the facts.
+
+    Args:
+        engine: the database.
+        schema: the customers' profiles.
+        profile_layout: digest of the profile columns, kept with every state.
+        decider: decides.
+        clock: seconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        schema: ProfileSchema,
+        profile_layout: str,
+        decider: Decider,
+        clock: Callable[[], float],
+    ) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+        self._schema = schema
+        self._profile_layout = profile_layout
+        self._decider = decider
+        self._clock = clock
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def handle(self, jobs: Sequence[Job]) -> list[Answer | ServiceError]:
+        """Do all jobs in one transaction; when this returns, it is on disk.
+
+        Raises:
+            StorageUnavailableError: the database refused; nothing of the batch was kept.
+        """
+        try:
+            # One connection for good: checking one out of the pool costs as much as several rows.
+            if self._connection is None or self._connection.closed:
+                self._connection = self._engine.connect()
+            return self._handle(self._connection, jobs)
+        except OperationalError as error:
+            raise StorageUnavailableError(f"the database refused the write: {error.orig}") from error
+
+    def _handle(self, connection: Connection, jobs: Sequence[Job]) -> list[Answer | ServiceError]:
+        now = self._clock()
+        answers: dict[int, Answer | ServiceError] = {}
+        events = [(i, job) for i, job in enumerate(jobs) if isinstance(job, EventsJob)]
+        outcomes = [(i, job) for i, job in enumerate(jobs) if isinstance(job, OutcomesJob)]
+        decisions = [(i, job) for i, job in enumerate(jobs) if isinstance(job, DecisionJob)]
+        with connection.begin():
+            ids = [outcome.decision_id for _, job in outcomes for outcome in job.outcomes]
+            decided = decided_from(read_decided(connection, ids))
+            customers = [job.customer_id for _, job in decisions]
+            customers += [customer for _, job in events for customer in job.events.customers.tolist()]
+            customers += [of.customer_id for of in decided.values()]
+            profiles = ProfilesBatch(connection, self._schema, customers)
+            if events:
+                recorded = record_events(connection, self._schema, profiles, [job for _, job in events], now=now)
+                answers.update(zip([i for i, _ in events], recorded, strict=True))
+            if outcomes:
+                kept = record_outcomes(
+                    connection, self._schema, profiles, [job for _, job in outcomes], decided=decided, now=now
+                )
+                answers.update(zip([i for i, _ in outcomes], kept, strict=True))
+            if decisions:
+                made = self._decider.decide(connection, profiles, [job for _, job in decisions], now=now)
+                answers.update(zip([i for i, _ in decisions], made, strict=True))
+            profiles.write(layout=self._profile_layout, now=now)
+        return [answers[i] for i in range(len(jobs))]

@@ -1,0 +1,1 @@
+"""The durable log: customers' profiles, events, decisions and outcomes, by SQLAlchemy Core."""

@@ -1,0 +1,86 @@
+"""The tables. Raw facts (events, decisions, outcomes) are only ever added to; a profile can be rebuilt from them.
+
+Times are seconds since 1970 UTC. Arrays are little-endian bytes, `features` float32, others as named.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+)
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("customer_id", String, primary_key=True),
+    Column("state", LargeBinary, nullable=False, comment="float64 (S,), columns as in `layout`"),
+    Column("layout", String, nullable=False, comment="digest of the profile columns of `state`"),
+    Column("updated_at", Double, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", Integer, primary_key=True, comment="order in which events reached the profiles"),
+    Column("event_id", String, nullable=False, unique=True),
+    Column("customer_id", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("timestamp", Double, nullable=False),
+    Column("received_at", Double, nullable=False),
+    Column("body", Text, nullable=False, comment="the event as JSON"),
+)
+
+layouts = Table(
+    "layouts",
+    metadata,
+    Column("layout_id", String, primary_key=True, comment="digest of `body`"),
+    Column("body", Text, nullable=False, comment="JSON: action ids and feature columns, in array order"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", String, primary_key=True),
+    Column("customer_id", String, nullable=False),
+    Column("decided_at", Double, nullable=False),
+    Column("policy_version", String, nullable=False),
+    Column("layout_id", String, ForeignKey("layouts.layout_id"), nullable=False),
+    Column("action", Integer, nullable=False, comment="index into the layout's actions"),
+    Column("propensity", Double, nullable=False, comment="distribution[action]"),
+    Column("request", Text, nullable=False, comment="the request as JSON, without the customer id"),
+    Column("features", LargeBinary, nullable=False, comment="float32 (F,)"),
+    Column("eligible", LargeBinary, nullable=False, comment="(A,) packed bits"),
+    Column("reasons", LargeBinary, nullable=False, comment="uint8 (A,), 0 where eligible"),
+    Column("scores", LargeBinary, nullable=False, comment="float32 (A,)"),
+    Column("distribution", LargeBinary, nullable=False, comment="float64 (A,)"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("fingerprint", String, nullable=False, comment="digest of the request the key was first used with"),
+    Column("decision_id", String, ForeignKey("decisions.decision_id"), nullable=False),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("sequence", Integer, primary_key=True),
+    Column("outcome_id", String, nullable=False, unique=True),
+    Column("decision_id", String, ForeignKey("decisions.decision_id"), nullable=False),
+    Column("type", String, nullable=False),
+    Column("value", Double, nullable=False, comment="money"),
+    Column("timestamp", Double, nullable=False),
+    Column("received_at", Double, nullable=False),
+    Column("body", Text, nullable=False, comment="the outcome as JSON"),
+    Index("outcomes_of_decision", "decision_id"),
+)

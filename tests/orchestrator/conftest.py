@@ -1,0 +1,178 @@
+"""A service over the retail configuration, in this process or in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from orchestrator.api.app import create_app
+from orchestrator.config import Retailer, load_retailer
+from orchestrator.decisions import DecisionCore
+from orchestrator.profiles import ProfileSchema
+from orchestrator.service.service import ServiceSettings
+from policies.baselines import RandomPolicy
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Champion:
+    """The champion as the registry would tell it, and how a policy is loaded; a test may turn both."""
+
+    current: tuple[str, Path] | None
+    load: Callable[[Path], Any]
+
+
+@dataclass
+class Served:
+    """A running application and a client of it."""
+
+    client: httpx2.AsyncClient
+    app: Any
+    retailer: Retailer
+    champion: Champion
+
+    async def know(self, *customers: str) -> None:
+        """Make customers known by one event each."""
+        events = [{"event_id": f"visit-{c}", "customer_id": c, "type": "visit"} for c in customers]
+        answer = await self.client.post("/v1/events", json=events)
+        assert answer.status_code == 200, answer.text
+
+    async def decide(self, customer: str, **more: Any) -> dict[str, Any]:
+        """A decision for a known customer."""
+        answer = await self.client.post("/v1/decisions", json={"customer_id": customer, **more})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """All rows of a table, read by a connection of its own."""
+        with contextlib.closing(sqlite3.connect(database_path(self.retailer))) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]  # noqa: S608
+
+
+def database_path(retailer: Retailer) -> Path:
+    return Path(retailer.serving.database.removeprefix("sqlite:///"))
+
+
+def random_policy(retailer: Retailer) -> RandomPolicy:
+    core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
+    return RandomPolicy(actions=core.actions, columns=core.columns)
+
+
+@pytest.fixture
+def retailer(tmp_path: Path) -> Retailer:
+    """The retail configuration with a database of the test's own."""
+    retailer = load_retailer(ROOT / "configs" / "retail", environment={})
+    changes = {"database": f"sqlite:///{tmp_path / 'journey.db'}", "champion_poll_seconds": 0.005}
+    return replace(retailer, serving=retailer.serving.model_copy(update=changes))
+
+
+@pytest.fixture
+def champion(retailer: Retailer) -> Champion:
+    """Version 1: random, over this retailer's catalogue."""
+    policy = random_policy(retailer)
+    return Champion(current=("1", Path("unused")), load=lambda _: policy)
+
+
+@pytest.fixture
+def serving(retailer: Retailer, champion: Champion) -> Callable[..., AbstractAsyncContextManager[Served]]:
+    """`async with serving() as served:` runs the application in this process."""
+
+    @asynccontextmanager
+    async def run(of: Retailer = retailer) -> AsyncIterator[Served]:
+        app = create_app(
+            ServiceSettings(
+                retailer=of,
+                champion=lambda: champion.current,
+                load_policy=lambda directory: champion.load(directory),  # noqa: PLW0108 - may be replaced later
+            )
+        )
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url="http://t") as c:
+            yield Served(client=c, app=app, retailer=of, champion=champion)
+
+    return run
+
+
+@pytest.fixture
+def ask(serving: Callable[..., Any]) -> Callable[[Callable[[Served], Awaitable[Any]]], Any]:
+    """`ask(test)` runs the coroutine function `test(served)` against a fresh application."""
+
+    def run(test: Callable[[Served], Awaitable[Any]]) -> Any:
+        async def inside() -> Any:
+            async with serving() as served:
+                return await test(served)
+
+        return asyncio.run(inside())
+
+    return run
+
+
+SERVER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from orchestrator.api.serve import serve
+from orchestrator.config import load_retailer
+from orchestrator.decisions import DecisionCore
+from orchestrator.profiles import ProfileSchema
+from orchestrator.service.service import ServiceSettings
+from policies.baselines import RandomPolicy
+
+retailer = load_retailer(Path(sys.argv[1]), environment={})
+changes = {"database": sys.argv[2], "port": int(sys.argv[3])}
+retailer = replace(retailer, serving=retailer.serving.model_copy(update=changes))
+core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
+policy = RandomPolicy(actions=core.actions, columns=core.columns)
+serve(ServiceSettings(retailer=retailer, champion=lambda: ("1", Path()), load_policy=lambda _: policy))
+"""
+
+
+@dataclass
+class ServerProcess:
+    """A server in a process of its own; `lines` are those of its log until it was ready."""
+
+    process: subprocess.Popen[str]
+    url: str
+    port: int
+    lines: list[str]
+
+
+@pytest.fixture
+def server(retailer: Retailer) -> Callable[[], AbstractContextManager[ServerProcess]]:
+    """`with server() as running:` serves over HTTP from another process, on the test's database."""
+
+    @contextmanager
+    def run() -> Iterator[ServerProcess]:
+        # Port 0: the system chooses one, and the log says which.
+        command = [sys.executable, "-c", SERVER, str(ROOT / "configs" / "retail"), retailer.serving.database, "0"]
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                lines: list[str] = []
+                assert process.stderr is not None
+                for line in process.stderr:
+                    lines.append(line)
+                    if found := re.search(r"running on (http://127\.0\.0\.1:(\d+))", line):
+                        break
+                else:
+                    pytest.fail("the server did not start:\n" + "".join(lines))
+                yield ServerProcess(process=process, url=found[1], port=int(found[2]), lines=lines)
+            finally:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGKILL)
+
+    return run

@@ -1,0 +1,123 @@
+"""Gathering concurrent jobs into batches."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from orchestrator.service.errors import NoPolicyError, OverloadedError, StoppingError
+from orchestrator.service.gathering import Gatherer
+
+
+def run(handle, test, **options):
+    async def inside():
+        gatherer = Gatherer(handle, **options)
+        gatherer.start()
+        try:
+            return await test(gatherer)
+        finally:
+            await gatherer.stop()
+
+    return asyncio.run(inside())
+
+
+class Gate:
+    """A handler that waits, before each batch, until the test lets it pass."""
+
+    def __init__(self):
+        self.batches = []
+        self.entered = threading.Event()
+        self.open = threading.Event()
+
+    def __call__(self, jobs):
+        self.entered.set()
+        assert self.open.wait(10)
+        self.batches.append(list(jobs))
+        return [job * 10 for job in jobs]
+
+
+async def gather_behind_one(gatherer, gate, jobs):
+    """Results of `jobs` queued while an earlier one is being handled."""
+    first = asyncio.create_task(gatherer.submit(0))
+    await asyncio.to_thread(gate.entered.wait)
+    rest = [asyncio.create_task(gatherer.submit(job)) for job in jobs]
+    await asyncio.sleep(0)
+    gate.open.set()
+    return await asyncio.gather(first, *rest, return_exceptions=True)
+
+
+def test_what_waits_becomes_one_batch_and_each_gets_its_own_answer():
+    gate = Gate()
+    assert run(gate, lambda g: gather_behind_one(g, gate, [1, 2, 3])) == [0, 10, 20, 30]
+    assert gate.batches == [[0], [1, 2, 3]]
+
+
+def test_a_batch_has_at_most_the_size_allowed():
+    gate = Gate()
+    run(gate, lambda g: gather_behind_one(g, gate, [1, 2, 3, 4, 5]), batch=2)
+    assert gate.batches == [[0], [1, 2], [3, 4], [5]]
+
+
+def test_a_full_queue_refuses_at_once():
+    gate = Gate()
+    results = run(gate, lambda g: gather_behind_one(g, gate, [1, 2, 3]), capacity=2)
+    assert results[:3] == [0, 10, 20]
+    assert isinstance(results[3], OverloadedError)
+
+
+def test_one_bad_job_does_not_take_its_neighbours_down():
+    gate = Gate()
+
+    def handle(jobs):
+        gate.entered.set()
+        assert gate.open.wait(10)
+        if 2 in jobs:
+            raise ZeroDivisionError
+        return [job * 10 for job in jobs]
+
+    results = run(handle, lambda g: gather_behind_one(g, gate, [1, 2, 3]))
+    assert [results[i] for i in (0, 1, 3)] == [0, 10, 30]
+    assert isinstance(results[2], ZeroDivisionError)
+
+
+def test_a_refusal_for_one_job_is_raised_to_that_one():
+    async def test(gatherer):
+        return await asyncio.gather(*(gatherer.submit(i) for i in range(3)), return_exceptions=True)
+
+    results = run(lambda jobs: [NoPolicyError("none") if job == 1 else job for job in jobs], test)
+    assert (results[0], results[2]) == (0, 2)
+    assert isinstance(results[1], NoPolicyError)
+
+
+def test_stopping_finishes_what_is_queued_and_refuses_the_rest():
+    gate = Gate()
+
+    async def test(gatherer):
+        first = asyncio.create_task(gatherer.submit(1))
+        await asyncio.to_thread(gate.entered.wait)
+        second = asyncio.create_task(gatherer.submit(2))
+        await asyncio.sleep(0)
+        stopping = asyncio.create_task(gatherer.stop())
+        await asyncio.sleep(0)
+        with pytest.raises(StoppingError):
+            await gatherer.submit(3)
+        gate.open.set()
+        await stopping
+        return await asyncio.gather(first, second)
+
+    assert run(gate, test) == [10, 20]
+
+
+def test_a_client_that_went_away_harms_nobody():
+    gate = Gate()
+
+    async def test(gatherer):
+        gone, stays = asyncio.create_task(gatherer.submit(1)), asyncio.create_task(gatherer.submit(2))
+        await asyncio.to_thread(gate.entered.wait)
+        gone.cancel()
+        gate.open.set()
+        return await stays
+
+    assert run(gate, test) == 20

@@ -1,0 +1,165 @@
+"""A server killed or stopped while clients are busy: what was acknowledged is in the log, once."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+import sqlite3
+import threading
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+CUSTOMERS = 40
+CLIENTS = 16
+ENOUGH = 400
+
+
+class Client:
+    """Sends decisions, events and outcomes one after the other and remembers what was acknowledged."""
+
+    def __init__(self, number, port):
+        self.number = number
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        self.decisions, self.events, self.outcomes = {}, [], []
+        self.refused = []
+
+    def post(self, path, body, **headers):
+        sent = {"content-type": "application/json", **headers}
+        self.connection.request("POST", path, json.dumps(body), sent)
+        answer = self.connection.getresponse()
+        content = json.loads(answer.read())
+        if answer.status != 200:
+            self.refused.append((answer.status, content))
+        return answer.status, content
+
+    def work(self, stop):
+        turn = 0
+        try:
+            while not stop.is_set():
+                turn += 1
+                customer, name = f"c-{turn % CUSTOMERS}", f"{self.number}-{turn}"
+                status, made = self.post("/v1/decisions", {"customer_id": customer}, **{"Idempotency-Key": name})
+                if status == 200:
+                    self.decisions[name] = made
+                event = {"event_id": f"e-{name}", "customer_id": customer, "type": "view", "category": "pantry"}
+                if self.post("/v1/events", event)[0] == 200:
+                    self.events.append(event["event_id"])
+                outcome = {"outcome_id": f"o-{name}", "decision_id": made.get("decision_id", "?"), "type": "accept"}
+                if self.post("/v1/outcomes", outcome)[0] == 200:
+                    self.outcomes.append(outcome["outcome_id"])
+        except (OSError, http.client.HTTPException):
+            return  # the server is gone: what was not acknowledged may be in the log or not
+
+
+def know(port):
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        events = [{"event_id": f"k-{i}", "customer_id": f"c-{i}", "type": "visit"} for i in range(CUSTOMERS)]
+        connection.request("POST", "/v1/events", json.dumps(events), {"content-type": "application/json"})
+        assert connection.getresponse().read()
+
+
+def under_load(running, end):
+    """Let clients work until enough is acknowledged, then `end()` the server under them."""
+    know(running.port)
+    clients = [Client(i, running.port) for i in range(CLIENTS)]
+    stop = threading.Event()
+    threads = [threading.Thread(target=c.work, args=(stop,)) for c in clients]
+    for thread in threads:
+        thread.start()
+    while sum(len(c.decisions) for c in clients) < ENOUGH:
+        assert running.process.poll() is None
+        threads[0].join(0.01)
+    end()
+    running.process.wait(30)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    for client in clients:
+        client.connection.close()
+    return clients
+
+
+def rows(retailer, query):
+    path = Path(retailer.serving.database.removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def check_log(retailer, clients):
+    logged = Counter(row[0] for row in rows(retailer, "SELECT decision_id FROM decisions"))
+    acknowledged = [made["decision_id"] for c in clients for made in c.decisions.values()]
+    assert len(acknowledged) >= ENOUGH
+    assert len(set(acknowledged)) == len(acknowledged)
+    assert [d for d in acknowledged if logged[d] != 1] == []
+    # Every key has exactly the decision that was answered for it.
+    keys = dict(rows(retailer, "SELECT key, decision_id FROM idempotency"))
+    assert {k: m["decision_id"] for c in clients for k, m in c.decisions.items()}.items() <= keys.items()
+    assert len(keys) == len(logged)
+    for table, name, kept in (("events", "event_id", "events"), ("outcomes", "outcome_id", "outcomes")):
+        stored = Counter(row[0] for row in rows(retailer, f"SELECT {name} FROM {table}"))  # noqa: S608
+        assert [i for c in clients for i in getattr(c, kept) if stored[i] != 1] == []
+    assert rows(retailer, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_killed_server_has_logged_everything_it_acknowledged(server, retailer):
+    with server() as running:
+        clients = under_load(running, lambda: running.process.send_signal(signal.SIGKILL))
+    check_log(retailer, clients)
+    # The next server starts on the same file, and a repeat still gets the first answer.
+    with server() as running, closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)) as connection:
+        name, made = next(iter(clients[0].decisions.items()))
+        customer = f"c-{int(name.split('-')[1]) % CUSTOMERS}"
+        headers = {"content-type": "application/json", "Idempotency-Key": name}
+        connection.request("POST", "/v1/decisions", json.dumps({"customer_id": customer}), headers)
+        assert json.loads(connection.getresponse().read()) == made
+
+
+def test_a_terminated_server_finishes_what_it_accepted(server, retailer):
+    with server() as running:
+        clients = under_load(running, running.process.terminate)
+        code = running.process.returncode
+    check_log(retailer, clients)
+    assert code in (0, -signal.SIGTERM)
+    # Nobody was told of a fault: requests were answered, or their connection closed between requests.
+    assert [r for c in clients for r in c.refused if r[0] != 503] == []
+    # And nothing was decided whose answer was not sent.
+    assert len(rows(retailer, "SELECT 1 FROM decisions")) == sum(len(c.decisions) for c in clients)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_ten_megabytes_are_refused_before_they_are_read(server, chunked):
+    with server() as running:
+        with closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)) as connection:
+            connection.putrequest("POST", "/v1/events")
+            connection.putheader("content-type", "application/json")
+            if chunked:
+                connection.putheader("transfer-encoding", "chunked")
+            else:
+                connection.putheader("content-length", str(10_000_000))
+            connection.endheaders()
+            sent = 0
+            try:
+                while chunked and sent < 10_000_000:
+                    connection.send(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+                    sent += 0x10000
+            except OSError:
+                pass  # refused already
+            answer = connection.getresponse()
+            assert answer.status == 413
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["connection"] == "close"
+        with socket.create_connection(("127.0.0.1", running.port), timeout=20) as other:
+            other.sendall(b"GET /healthz HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n")
+            assert other.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_the_log_of_a_server_is_json_lines(server):
+    with server() as running:
+        assert [json.loads(line)["event"] for line in running.lines]
