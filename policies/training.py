@@ -96,7 +96,7 @@ def train(log: LoggedFeedback, settings: TrainingSettings, *, progress: Callable
     policy = ladder.best.with_explorer(ladder.explorer)
     league = judge_policies(
         judge, {policy.name: policy, GREEDY: policy.with_explorer(Explorer(kind="greedy")), **competitors},
-        reference=best_fixed(learn).name, seed=settings.seed,
+        reference=best_fixed(learn.net()).name, seed=settings.seed,
     )  # fmt: skip
     return TrainingResult(policy, curve, league, league.reference, (len(learn), len(judge)))
 
@@ -136,6 +136,7 @@ def learn_ladder(
 
 def baselines(log: LoggedFeedback) -> dict[str, Policy]:
     """Every fixed action with feedback, random, and business rules where the log has RFM columns; fitted on `log`."""
+    log = log.net()
     seen = np.flatnonzero(np.bincount(log.action, minlength=len(log.actions)))
     fixed = [FixedPolicy(log.actions, log.columns, log.actions.ids[a], log.reward_name) for a in seen]
     policies: dict[str, Policy] = {"random": RandomPolicy(log.actions, log.columns, log.reward_name)}
@@ -150,6 +151,7 @@ def baselines(log: LoggedFeedback) -> dict[str, Policy]:
 
 def judge_policies(log: LoggedFeedback, policies: dict[str, Policy], *, reference: str, seed: int) -> LeagueTable:
     """League table of policies on a log none of them has seen: the reward first, then every other outcome."""
+    log = log.net()
     chosen = {name: choose_probabilities(p, log.features, log.eligible) for name, p in policies.items()}
     outcomes = dict.fromkeys([log.reward_name, *log.outcomes])
     return league_table(log, chosen, outcomes=tuple(outcomes), reference=reference, seed=seed)

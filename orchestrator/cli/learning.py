@@ -24,23 +24,26 @@ if TYPE_CHECKING:
 
 def train_command(
     log: LogOption,
+    config: Annotated[
+        Path, typer.Option("--config", help="Retailer's configuration; its training.yaml says how to learn.")
+    ] = Path("configs/retail"),
     store: StoreOption = DEFAULT_STORE,
     reward: RewardOption = "",
-    split: SplitOption = 0.5,
-    model: ModelOption = DEFAULT_MODEL,
-    gamma_scale: Annotated[float, typer.Option(help="SquareCB's exploitation strength.")] = 10.0,
+    split: Annotated[
+        float | None, typer.Option(help="Share of customers to learn from; default: training.yaml's.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Run name; default: the log's directory name.")] = "",
-    seed: SeedOption = 0,
 ) -> None:
     """Learn a policy, judge it on customers it did not learn from, log an MLflow run and register it.
 
     The first policy becomes champion; later ones become challenger, for a reviewer to promote.
 
-    Example: journey train --log data/hillstrom --reward visit
+    Example: journey train --log data/hillstrom --config configs/hillstrom --reward visit
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from orchestrator.config import load_retailer
     from policies.evaluation.league_text import league_text
     from policies.exploration import Explorer
     from policies.feedback import LoggedFeedback
@@ -50,7 +53,15 @@ def train_command(
 
     console = Console()
     feedback = LoggedFeedback.load(log)
-    settings = TrainingSettings(split=split, explorer=Explorer(gamma_scale=gamma_scale), reward=reward, seed=seed)
+    training = load_retailer(config).training
+    settings = TrainingSettings(
+        learning_rates=training.learning_rates,
+        split=training.split if split is None else split,
+        interactions=training.interactions,
+        explorer=Explorer(**training.exploration.model_dump()),
+        reward=reward,
+        seed=training.seed,
+    )
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True) as progress:
         learning = progress.add_task("learning", total=None)
@@ -64,7 +75,7 @@ def train_command(
             feedback.with_reward(reward or feedback.reward_name),
             settings,
             store=Store(store),
-            model=model,
+            model=training.model,
             name=name or log.name,
         )
     typer.echo(done.headline)
@@ -80,7 +91,9 @@ def evaluate_command(
     reward: RewardOption = "",
     split: SplitOption = 0.5,
     model: ModelOption = DEFAULT_MODEL,
-    out: Annotated[Path | None, typer.Option(help="Also write league.parquet, league.svg and report.html here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write league.parquet, league.svg and report.html here.")
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
     """Judge policies against the baselines on the customers the split holds out.

@@ -147,12 +147,12 @@ class Goals(Settings):
 
 
 class Exploration(Settings):
-    """How the served policy explores; gamma is `gamma_scale * examples ** gamma_exponent`."""
+    """How a policy explores once served; part of the policy, so its version is enough to repeat a decision."""
 
     kind: Literal["squarecb", "epsilon_greedy", "softmax", "greedy"] = "squarecb"
     gamma_scale: Annotated[float, Field(gt=0)] = 10.0
     gamma_exponent: Share = 0.5
-    epsilon: Share = 0.05
+    epsilon: Share = 0.0
     temperature: Annotated[float, Field(gt=0)] = 1.0
 
 
@@ -162,7 +162,6 @@ class Serving(Settings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
     database: Annotated[str, Field(pattern=r"^(sqlite|postgresql)(\+\w+)?://")] = "sqlite:///journey.db"
-    exploration: Exploration = Exploration()
     champion_poll_seconds: Annotated[float, Field(gt=0)] = 2.0
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
 
@@ -174,7 +173,7 @@ class Training(Settings):
     learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.02, 0.1, 0.5, 2, 8)
     split: Annotated[float, Field(gt=0, lt=1)] = 0.5
     interactions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2,3}$")], ...] = ("UA",)
-    reward: Name = "money"
+    exploration: Exploration = Exploration()
     seed: Annotated[int, Field(ge=0)] = 0
 
 
