@@ -270,7 +270,7 @@ def _records(events: Events, retailer: Retailer) -> list[dict[str, Any]]:
         if events.category[i] >= 0:
             record["category"] = categories[events.category[i]]
         for name, values in (("value", events.value), ("quantity", events.quantity), ("discount", events.discount)):
-            if values[i]:
+            if values[i] or (name == "value" and record["type"] == "purchase"):
                 record[name] = float(values[i])
         records.append(record)
     return records
