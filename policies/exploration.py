@@ -27,7 +27,7 @@ class Explorer:
         kind: `squarecb`, `epsilon_greedy`, `softmax` or `greedy`.
         gamma_scale: SquareCB: exploitation strength at t = 1; rewards are taken in units of `VWPolicy.reward_scale`.
         gamma_exponent: SquareCB: its growth, `gamma = gamma_scale * t ** gamma_exponent`.
-        epsilon: share of uniform choice mixed in (every kind; VW's `--epsilon`).
+        epsilon: every eligible action gets at least `epsilon / their number` (every kind; VW's `--epsilon`).
         temperature: softmax: score difference that makes an action e times likelier.
     """
 
@@ -60,9 +60,11 @@ class Explorer:
                 p = squarecb(s, e, gamma=gamma)
             elif self.kind == "softmax":
                 p = softmax(s, e, temperature=self.temperature)
+            elif self.kind == "epsilon_greedy":
+                p = greedy_shared(s, e)
             else:
                 p = greedy(s, e)
-            out[rows] = mix_uniform(p, e, epsilon=self.epsilon) if self.epsilon else p
+            out[rows] = with_floor(p, e, epsilon=self.epsilon) if self.epsilon else p
         return out
 
     def to_json(self) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def squarecb(scores: FloatArray, eligible: BoolArray, *, gamma: float) -> Float6
     """
     rows, best, top = _best(scores, eligible)
     p = np.subtract(top, scores, dtype=np.float64)
+    np.maximum(p, 0.0, out=p)  # an ineligible action may score above the best eligible one
     p *= gamma
     p += eligible.sum(axis=1, dtype=np.float64)[:, None]
     np.divide(eligible, p, out=p)
@@ -107,10 +110,28 @@ def greedy(scores: FloatArray, eligible: BoolArray) -> Float64Array:
     return p
 
 
-def mix_uniform(p: Float64Array, eligible: BoolArray, *, epsilon: float) -> Float64Array:
-    """`(1 - epsilon) * p + epsilon * uniform over eligible`."""
-    mixed: Float64Array = (1.0 - epsilon) * p + epsilon * uniform(eligible)
-    return mixed
+def greedy_shared(scores: FloatArray, eligible: BoolArray) -> Float64Array:
+    """All probability on the best eligible action, shared equally between equal ones, as VW's epsilon-greedy does."""
+    _, _, top = _best(scores, eligible)
+    return uniform((scores == top) & eligible)
+
+
+def with_floor(p: Float64Array, eligible: BoolArray, *, epsilon: float) -> Float64Array:
+    """The distribution nearest to `p` that gives every eligible action at least `epsilon / their number`.
+
+    What lies above the floor is projected onto the simplex of size `1 - epsilon`; for a greedy `p` that
+    is `(1 - epsilon) * p + epsilon * uniform`, and a `p` above the floor everywhere is left alone. The
+    same as VW's `enforce_minimum_probability`.
+    Source: Duchi et al. 2008, "Efficient projections onto the l1-ball", Figure 1.
+    """
+    floor = epsilon * uniform(eligible)
+    excess = np.where(eligible, p - floor, -np.inf)
+    descending = -np.sort(-excess, axis=1)
+    surplus = np.cumsum(descending, axis=1) - (1.0 - epsilon)
+    above = np.maximum((descending * np.arange(1, p.shape[1] + 1) > surplus).sum(axis=1, keepdims=True), 1)
+    shift = np.take_along_axis(surplus, above - 1, axis=1) / above
+    floored: Float64Array = floor + np.maximum(excess - shift, 0.0)
+    return floored
 
 
 def uniform(eligible: BoolArray) -> Float64Array:

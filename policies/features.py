@@ -133,26 +133,40 @@ def action_terms(space: FeatureSpace, actions: ActionSet) -> list[dict[str, Term
     """Per action, its features grouped by namespace letter, shared columns included.
 
     Raises:
-        FeatureError: a pair look-up names a column the space does not have.
+        FeatureError: a pair look-up names a column the space does not have, or a namespace has no ASCII letter
+            to stand for it.
     """
     position = {name: i for i, name in enumerate(space.column_names)}
     shared: dict[str, list[tuple[int, int, float]]] = {}
     for i, column in enumerate(space.columns):
-        shared.setdefault(column.namespace[0], []).append((hash_feature(*column), i, 1.0))
+        shared.setdefault(namespace_letter(column.namespace), []).append((hash_feature(*column), i, 1.0))
     result = []
     for action_id, features, pairs in zip(actions.ids, actions.features, actions.pairs, strict=True):
         terms = {letter: list(entries) for letter, entries in shared.items()}
         for namespace, name, value in features:
-            terms.setdefault(namespace[0], []).append((hash_feature(namespace, name), -1, value))
+            terms.setdefault(namespace_letter(namespace), []).append((hash_feature(namespace, name), -1, value))
         for namespace, name, source in pairs:
             if source not in position:
                 raise FeatureError(
                     f"action {action_id!r}: pair feature {name!r} looks up column {source!r}, which the policy's "
                     "feature space does not have; train a policy with this catalogue's columns"
                 )
-            terms.setdefault(namespace[0], []).append((hash_feature(namespace, name), position[source], 1.0))
+            letter = namespace_letter(namespace)
+            terms.setdefault(letter, []).append((hash_feature(namespace, name), position[source], 1.0))
         result.append({letter: _group(entries) for letter, entries in terms.items()})
     return result
+
+
+def namespace_letter(namespace: str) -> str:
+    """The first letter of a namespace, which stands for it in VW's interactions.
+
+    Raises:
+        FeatureError: it is no printable ASCII character; VW crashes on some of the others.
+    """
+    letter = namespace[:1]
+    if not (letter.isascii() and letter.isprintable() and letter):
+        raise FeatureError(f"namespace {namespace!r} must start with an ASCII letter or sign; rename it")
+    return letter
 
 
 def compile_plan(space: FeatureSpace, actions: ActionSet) -> LinearPlan:

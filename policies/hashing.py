@@ -14,6 +14,7 @@ CONSTANT_INDEX = 11650396
 FNV_PRIME = np.uint32(16777619)
 DEFAULT_NAMESPACE = " "
 _MASK = 0xFFFFFFFF
+_BLANKS = "".join(map(chr, range(0x21)))
 
 
 def murmur3(data: bytes, *, seed: int = 0) -> int:
@@ -35,11 +36,14 @@ def murmur3(data: bytes, *, seed: int = 0) -> int:
 
 
 def hash_string(text: str, *, seed: int = 0) -> int:
-    """VW's default `--hash strings`: a name of digits only is its own number, anything else is hashed."""
-    trimmed = text.strip()
-    if trimmed.isascii() and trimmed.isdigit():
-        return (int(trimmed) + seed) & _MASK
-    return murmur3(trimmed.encode(), seed=seed)
+    """VW's default `--hash strings`: a name of digits only is its own number, anything else is hashed.
+
+    Control characters and blanks at both ends do not count; what is then empty is the number 0.
+    """
+    trimmed = text.strip(_BLANKS).encode()
+    if not trimmed or trimmed.isdigit():
+        return (int(trimmed or b"0") + seed) & _MASK
+    return murmur3(trimmed, seed=seed)
 
 
 def hash_namespace(namespace: str) -> int:
