@@ -17,11 +17,10 @@ from orchestrator.profiles import ContextSchema, ProfileSchema, features
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray, UInt64Array
 from policies.draws import draw, uniforms
 from policies.errors import FeatureError
-from policies.policy import Policy
+from policies.policy import Policy, priced
 from policies.vw_policy import VWPolicy
 
 DRAW_STREAM = "action"
-MONEY = "money"
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,6 @@ class DecisionCore:
         self.columns = schema.columns + self.context.columns
         self.actions = retailer.catalogue.action_set(schema)
         self._rules = EligibilityRules(retailer, schema)
-        self._cost = np.array([action.cost for action in retailer.catalogue.actions], dtype=np.float32)
 
     def bind(self, policy: VWPolicy) -> VWPolicy:
         """The policy over this catalogue: actions it was not trained on borrow from their relatives.
@@ -113,9 +111,7 @@ class DecisionCore:
         columns = np.hstack([features(self.schema, states, now), self.context.encode(contexts)])
         reasons = self._rules.reasons(states, channels=channels, now=now)
         eligible = reasons == Reason.ELIGIBLE
-        scores = policy.scores(self._select(policy, columns))
-        if policy.reward_name == MONEY:
-            scores = scores - self._cost
+        scores = priced(policy, policy.scores(self._select(policy, columns)))
         distribution = policy.distribution(scores, eligible)
         action = draw(distribution, uniforms(id_words(decision_ids), stream=DRAW_STREAM))
         return Decisions(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from policies.arrays import Float32Array
 from policies.errors import FeatureError
 
 
@@ -36,11 +39,13 @@ class ActionSet:
         ids: action ids, unique, length A.
         features: per action, its features.
         pairs: per action, its customer look-ups.
+        costs: money each use costs, per action; empty for none.
     """
 
     ids: tuple[str, ...]
     features: tuple[tuple[ActionFeature, ...], ...]
     pairs: tuple[tuple[PairFeature, ...], ...]
+    costs: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.ids)) != len(self.ids):
@@ -50,6 +55,9 @@ class ActionSet:
             raise FeatureError(
                 f"{len(self.ids)} action ids but {len(self.features)} feature lists and {len(self.pairs)} pair lists"
             )
+
+        if self.costs and len(self.costs) != len(self.ids):
+            raise FeatureError(f"{len(self.ids)} action ids but {len(self.costs)} costs")
 
     @classmethod
     def of(cls, *ids: str) -> ActionSet:
@@ -62,6 +70,11 @@ class ActionSet:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def cost(self) -> Float32Array:
+        """Money each use costs, float32 (A,)."""
+        return np.array(self.costs or [0.0] * len(self.ids), dtype=np.float32)
 
     def index(self, action_id: str) -> int:
         """Position of an action.
@@ -80,6 +93,7 @@ class ActionSet:
             "ids": list(self.ids),
             "features": [[list(f) for f in fs] for fs in self.features],
             "pairs": [[list(p) for p in ps] for ps in self.pairs],
+            "costs": list(self.costs),
         }
 
     @classmethod
@@ -89,4 +103,5 @@ class ActionSet:
             ids=tuple(data["ids"]),
             features=tuple(tuple(ActionFeature(*f) for f in fs) for fs in data["features"]),
             pairs=tuple(tuple(PairFeature(*p) for p in ps) for ps in data["pairs"]),
+            costs=tuple(data["costs"]),
         )

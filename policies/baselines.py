@@ -15,20 +15,29 @@ from policies.feedback import LoggedFeedback
 
 @dataclass(frozen=True)
 class RandomPolicy:
-    """Every eligible action with equal probability."""
+    """Every eligible action with equal probability, or mostly the first one, `hold`.
+
+    Attributes:
+        hold: probability of the first action before the rest is spread; with 0 all are alike. First data
+            should be gathered with a high share: contacting everybody every day wears customers out.
+    """
 
     actions: ActionSet
     columns: tuple[str, ...]
     reward_name: str = "reward"
     name: str = "random"
+    hold: float = 0.0
 
     def scores(self, features: Float32Array) -> Float32Array:
         """All zero, (n, A): no opinion."""
         return np.zeros((len(features), len(self.actions)), dtype=np.float32)
 
     def distribution(self, scores: FloatArray, eligible: BoolArray) -> Float64Array:  # noqa: ARG002
-        """Uniform over eligible, (n, A)."""
-        return uniform(eligible)
+        """Uniform over eligible but for the share held, (n, A)."""
+        p = uniform(eligible) * (1.0 - self.hold)
+        p[:, 0] += self.hold * eligible[:, 0]
+        p /= p.sum(axis=1, keepdims=True)
+        return p
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray, Str
 from policies.errors import FeedbackError
 
 FORMAT = 1
+MONEY = "money"  # a reward of this name is gross: the cost of the action itself is not in it
+NET_MONEY = "net_money"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,43 @@ class LoggedFeedback:
 
     def __len__(self) -> int:
         return len(self.action)
+
+    @classmethod
+    def concat(cls, logs: Sequence[LoggedFeedback]) -> LoggedFeedback:
+        """Logs of the same columns, actions, reward and outcomes as one, in order.
+
+        Raises:
+            FeedbackError: none given, or they differ.
+        """
+        if not logs:
+            raise FeedbackError("no logs to concatenate")
+        first = logs[0]
+        for log in logs[1:]:
+            for name in ("columns", "actions", "reward_name"):
+                if getattr(log, name) != getattr(first, name):
+                    raise FeedbackError(f"logs differ in {name}; import them with the same configuration")
+            if set(log.outcomes) != set(first.outcomes):
+                raise FeedbackError("logs differ in outcomes; import them with the same configuration")
+
+        def joined(name: str) -> Any:
+            return np.concatenate([getattr(log, name) for log in logs])
+
+        return replace(
+            first,
+            features=joined("features"),
+            eligible=joined("eligible"),
+            action=joined("action"),
+            propensity=joined("propensity"),
+            reward=joined("reward"),
+            customer=joined("customer"),
+            outcomes={name: np.concatenate([log.outcomes[name] for log in logs]) for name in first.outcomes},
+        )
+
+    def net(self) -> LoggedFeedback:
+        """The same log with rewards less what the actions cost; only money has a cost to subtract."""
+        if self.reward_name != MONEY:
+            return self
+        return replace(self, reward=self.reward - self.actions.cost[self.action], reward_name=NET_MONEY)
 
     def take(self, rows: IntArray | BoolArray) -> LoggedFeedback:
         """The same log restricted to `rows` (an index or mask array), in that order."""

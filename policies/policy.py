@@ -6,6 +6,7 @@ from typing import Protocol
 
 from policies.actions import ActionSet
 from policies.arrays import BoolArray, Float32Array, Float64Array, FloatArray
+from policies.feedback import MONEY
 
 
 class Policy(Protocol):
@@ -38,6 +39,11 @@ class Policy(Protocol):
         """Probability per action, (n, A): zero where not eligible, rows sum to 1."""
 
 
+def priced(policy: Policy, scores: Float32Array) -> Float32Array:
+    """Scores less what each action costs, where they are money before costs; else as they are. Shape (n, A)."""
+    return scores - policy.actions.cost if policy.reward_name == MONEY else scores
+
+
 def choose_probabilities(policy: Policy, features: Float32Array, eligible: BoolArray) -> Float64Array:
-    """The policy's own distribution, (n, A), with no price in between: what off-policy evaluation asks for."""
-    return policy.distribution(policy.scores(features), eligible)
+    """The policy's distribution over its actions at their own cost, (n, A): what off-policy evaluation asks for."""
+    return policy.distribution(priced(policy, policy.scores(features)), eligible)

@@ -5,6 +5,12 @@ feedback (one visit in seven): high rates chase noise, low rates learn crisp pro
 ladder measures each rate's progressive squared loss, the error of every prediction made just before
 the reward was learned, importance-weighted as the learner is. Progressive loss is an honest estimate
 of future loss (Blum, Kalai & Langford 1999), and regression loss is what SquareCB's guarantee rests on.
+
+The same measurement scales SquareCB's gamma. Its best value is proportional to sqrt(K T / R), R being the
+regression regret (Foster & Rakhlin 2020, Theorem 1), and R grows with the noise; so the crisper the
+feedback, the sooner it is exploited. Gamma is what was asked for at a recent mean squared error of 1/8 and
+inversely proportional to that error elsewhere; the inverse was chosen by measurement, on UCI problems and
+an e-mail test together (`benchmarks/uci_progressive.py`, `journey replay`).
 """
 
 from __future__ import annotations
@@ -17,9 +23,13 @@ import numpy as np
 from policies.actions import ActionSet
 from policies.arrays import BoolArray, Float32Array, Float64Array, FloatArray, IntArray
 from policies.errors import PolicyError
+from policies.exploration import Explorer
 from policies.vw_policy import VWPolicy, VWSettings
 
 DEFAULT_RATES = (0.02, 0.1, 0.5, 2.0, 8.0)
+_WINDOW = 1000  # decisions the recent error is an exponential mean of
+_REFERENCE_ERROR = 0.125  # half the variance of a fair coin, the noisiest reward one unit wide
+_CRISPEST = 0.01  # below this error gamma does not rise any more
 
 
 class RateLadder:
@@ -27,7 +37,7 @@ class RateLadder:
 
     Attributes:
         rungs: one policy per learning rate.
-        loss: float64 (R,), summed importance-weighted progressive squared loss, in units of
+        loss: float64 (R,), summed progressive squared loss, weighted as learning is, in units of
             `reward_scale` squared.
 
     Raises:
@@ -41,12 +51,21 @@ class RateLadder:
             raise PolicyError(f"learning rates must be positive and at least one, got {list(rates)}")
         self.rungs = [VWPolicy(replace(settings, learning_rate=rate), actions) for rate in rates]
         self.loss = np.zeros(len(rates))
+        self._recent = np.full(len(rates), 2 * _REFERENCE_ERROR)
+        self._learned = 0
         self._range = (0.0, 0.0)
 
     @property
     def best(self) -> VWPolicy:
         """The rung with the lowest progressive loss."""
         return self.rungs[int(np.argmin(self.loss))]
+
+    @property
+    def explorer(self) -> Explorer:
+        """The exploration asked for, with gamma scaled to the best rung's recent error."""
+        asked = self.rungs[0].settings.explorer
+        error = float(self._recent[int(np.argmin(self.loss))])
+        return replace(asked, gamma_scale=asked.gamma_scale * _REFERENCE_ERROR / max(error, _CRISPEST))
 
     @property
     def actions(self) -> ActionSet:
@@ -69,7 +88,9 @@ class RateLadder:
 
     def distribution(self, scores: FloatArray, eligible: BoolArray) -> Float64Array:
         """Distribution of the best rung, float64 (n, A)."""
-        return self.best.distribution(scores, eligible)
+        best = self.best
+        unit = scores / scores.dtype.type(best.settings.reward_scale)
+        return self.explorer.distribution(unit, eligible, learned=best.progress.decisions)
 
     def learn_rows(
         self,
@@ -82,7 +103,10 @@ class RateLadder:
     ) -> Float64Array:
         """Every rung learns; arguments and return value as `VWPolicy.learn_rows`, from the best rung so far."""
         best = int(np.argmin(self.loss))
-        weight = 1.0 / (propensity * eligible)
+        self._learned += len(action)
+        share = min(1.0, len(action) / min(self._learned, _WINDOW))
+        weighted = self.rungs[0].settings.importance == "propensity"
+        weight = 1.0 / (propensity * eligible) if weighted else np.ones(len(action))
         predictions = []
         for r, rung in enumerate(self.rungs):
             predicted = rung.learn_rows(
@@ -91,6 +115,7 @@ class RateLadder:
             # A prediction outside everything ever seen is as wrong as the end of that range, no more.
             error = (np.clip(predicted, *self._range) - reward) / rung.settings.reward_scale
             self.loss[r] += float(np.sum(weight * error**2))
+            self._recent[r] += share * (float(np.mean(error**2)) - self._recent[r])
             predictions.append(predicted)
         self._range = (min(self._range[0], float(reward.min())), max(self._range[1], float(reward.max())))
         return predictions[best]

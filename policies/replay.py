@@ -16,7 +16,12 @@ import numpy as np
 from policies.arrays import BoolArray, Float32Array, Float64Array, FloatArray, IntArray
 from policies.draws import draw
 from policies.errors import EvaluationError
+from policies.exploration import Explorer
+from policies.features import FeatureSpace
 from policies.feedback import LoggedFeedback
+from policies.rate_ladder import RateLadder
+from policies.training import reward_scale
+from policies.vw_policy import VWSettings
 
 
 class OnlinePolicy(Protocol):
@@ -97,3 +102,15 @@ def replay(log: LoggedFeedback, policy: OnlinePolicy, *, seed: int, batch: int =
         rewards.append(log.reward[kept])
         actions.append(chosen)
     return Replay(np.concatenate(rewards), np.concatenate(actions))
+
+
+def online_ladder(log: LoggedFeedback, *, explorer: Explorer) -> RateLadder:
+    """A fresh online learner for a log's columns and actions, rewards taken as about one unit wide."""
+    settings = VWSettings(
+        space=FeatureSpace.of_customer(log.columns),
+        explorer=explorer,
+        reward_scale=reward_scale(log.reward),
+        reward_name=log.reward_name,
+        importance="none",
+    )
+    return RateLadder(settings, log.actions)

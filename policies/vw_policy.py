@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from vowpal_wabbit_next import CBLabel, Workspace
@@ -18,6 +18,7 @@ from policies.feedback import LoggedFeedback
 from policies.vw_examples import ExamplePool
 
 PARITY_TOLERANCE = 1e-4
+Importance = Literal["propensity", "none"]
 ActionScores = list[tuple[int, float]]
 _BLOCK = 128  # every matrix product has this many rows, so a row's scores do not depend on its batch
 _LEARN_CHUNK = 50_000
@@ -34,6 +35,9 @@ class VWSettings:
         learning_rate: VW's `-l`.
         reward_scale: VW learns `-reward / reward_scale`, so that costs are about one unit wide.
         reward_name: unit of the scores.
+        importance: `propensity` weighs each decision by 1 / (propensity * actions), as VW's `--cb_type mtr`
+            does, which fits every action equally well from any log; `none` counts each decision once, the
+            plain online regression that SquareCB asks for, without the variance of rare draws.
         extra_args: further VW options; those that break linearity are scored by VW itself, more slowly.
     """
 
@@ -42,6 +46,7 @@ class VWSettings:
     learning_rate: float = 0.5
     reward_scale: float = 1.0
     reward_name: str = "reward"
+    importance: Importance = "propensity"
     extra_args: tuple[str, ...] = ()
 
     def vw_args(self) -> list[str]:
@@ -57,6 +62,7 @@ class VWSettings:
             "learning_rate": self.learning_rate,
             "reward_scale": self.reward_scale,
             "reward_name": self.reward_name,
+            "importance": self.importance,
             "extra_args": list(self.extra_args),
         }
 
@@ -69,6 +75,7 @@ class VWSettings:
             learning_rate=data["learning_rate"],
             reward_scale=data["reward_scale"],
             reward_name=data["reward_name"],
+            importance=data["importance"],
             extra_args=tuple(data["extra_args"]),
         )
 
@@ -215,9 +222,9 @@ class VWPolicy:
     ) -> Float64Array:
         """Learn the reward of chosen actions.
 
-        With VW's `--cb_type mtr` the update touches the chosen action only, with importance weight
-        `1 / (propensity * mean number of actions so far)`; giving VW that action alone with that weight
-        yields the weights of training on the whole action list, without building the others.
+        With `importance="propensity"` this is VW's `--cb_type mtr`: its update touches the chosen action only,
+        with importance weight `1 / (propensity * mean number of actions so far)`; giving VW that action alone
+        with that weight yields the weights of training on the whole action list, without building the others.
 
         Args:
             features: float32 (n, F).
@@ -232,9 +239,11 @@ class VWPolicy:
         self._check(features)
         decisions = self.progress.decisions + np.arange(1, len(action) + 1)
         actions_seen = self.progress.eligible + np.cumsum(eligible)
-        weight = (decisions / actions_seen).tolist()
+        if self.settings.importance == "propensity":
+            weight, probability = (decisions / actions_seen).tolist(), propensity.tolist()
+        else:
+            weight = probability = [1.0] * len(action)
         cost = (-reward / self.settings.reward_scale).tolist()
-        probability = propensity.tolist()
         learn = self._workspace.predict_then_learn_one
         predicted = np.empty(len(action), dtype=np.float64)
         i = 0

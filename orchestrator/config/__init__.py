@@ -3,6 +3,7 @@
 from orchestrator.config.catalogue import HOLD, Action, Catalogue
 from orchestrator.config.load import Retailer, configs_dir, load_retailer
 from orchestrator.config.models import (
+    OUTCOMES,
     Attribute,
     Channel,
     Exploration,
@@ -18,6 +19,7 @@ from orchestrator.errors import ConfigError
 
 __all__ = [
     "HOLD",
+    "OUTCOMES",
     "Action",
     "Attribute",
     "Catalogue",

@@ -88,7 +88,12 @@ class Catalogue:
             raise ConfigError(
                 [f"the profile schema has no column {column!r}; build it from the same retailer" for column in missing]
             )
-        return ActionSet(ids=self.ids, features=tuple(tuple(_features(a)) for a in self.actions), pairs=pairs)
+        return ActionSet(
+            ids=self.ids,
+            features=tuple(tuple(_features(a)) for a in self.actions),
+            pairs=pairs,
+            costs=tuple(a.cost for a in self.actions),
+        )
 
 
 def _expand(template: ActionTemplate, categories: tuple[str, ...], channels: dict[str, Channel]) -> Iterator[Action]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from orchestrator.errors import suggestion
+
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-OUTCOMES = (
+Outcome = Literal[
     "open",
     "click",
     "visit",
@@ -20,7 +22,8 @@ OUTCOMES = (
     "unsubscribe",
     "accept",
     "dismiss",
-)
+]
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
 
 
 def seconds(text: Any) -> float:
@@ -124,36 +127,32 @@ class Goals(Settings):
     """
 
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-    outcomes: dict[
-        Literal[
-            "open",
-            "click",
-            "visit",
-            "store_visit",
-            "purchase",
-            "return",
-            "coupon_redeemed",
-            "unsubscribe",
-            "accept",
-            "dismiss",
-        ],
-        OutcomeWorth,
-    ]
+    outcomes: dict[Outcome, OutcomeWorth]
     windows: dict[str, Duration]
 
     def worth(self, outcome: str, *, value: float = 0.0) -> float:
-        """Money of one outcome; `value` is the money it carries, such as an order total."""
-        worth = self.outcomes.get(outcome)  # type: ignore[call-overload]
-        return worth.fixed + worth.of_value * value if worth else 0.0
+        """Money of one outcome.
+
+        Args:
+            outcome: one of `OUTCOMES`.
+            value: the money it carries, such as an order total.
+
+        Raises:
+            ValueError: no such outcome.
+        """
+        if outcome not in OUTCOMES:
+            raise ValueError(f"unknown outcome {outcome!r}; {suggestion(outcome, OUTCOMES)}")
+        worth = self.outcomes.get(cast(Outcome, outcome), OutcomeWorth())
+        return worth.fixed + worth.of_value * value
 
 
 class Exploration(Settings):
-    """How the served policy explores; gamma is `gamma_scale * examples ** gamma_exponent`."""
+    """How a policy explores once served; part of the policy, so its version is enough to repeat a decision."""
 
     kind: Literal["squarecb", "epsilon_greedy", "softmax", "greedy"] = "squarecb"
     gamma_scale: Annotated[float, Field(gt=0)] = 10.0
     gamma_exponent: Share = 0.5
-    epsilon: Share = 0.05
+    epsilon: Share = 0.0
     temperature: Annotated[float, Field(gt=0)] = 1.0
 
 
@@ -163,7 +162,6 @@ class Serving(Settings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
     database: Annotated[str, Field(pattern=r"^(sqlite|postgresql)(\+\w+)?://")] = "sqlite:///journey.db"
-    exploration: Exploration = Exploration()
     champion_poll_seconds: Annotated[float, Field(gt=0)] = 2.0
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
 
@@ -175,7 +173,7 @@ class Training(Settings):
     learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.02, 0.1, 0.5, 2, 8)
     split: Annotated[float, Field(gt=0, lt=1)] = 0.5
     interactions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2,3}$")], ...] = ("UA",)
-    reward: Name = "money"
+    exploration: Exploration = Exploration()
     seed: Annotated[int, Field(ge=0)] = 0
 
 

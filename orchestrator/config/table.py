@@ -1,4 +1,4 @@
-"""A retailer's configuration on one screen."""
+"""A retailer's expanded catalogue, to be read in a terminal."""
 
 from __future__ import annotations
 
@@ -12,28 +12,33 @@ if TYPE_CHECKING:
 
 
 def config_table(retailer: Retailer) -> Table:
-    """What a retailer's files amount to: one row per channel, then the settings that matter most."""
-    from rich.table import Table  # noqa: PLC0415 -- keeps the CLI's start fast
+    """One row per action after templates are expanded; the caption sums up the other files."""
+    from rich.table import Table
 
-    table = Table("part", "what", "how", title=str(retailer.directory))
     actions = retailer.catalogue.actions
     statuses = Counter(action.status for action in actions)
     counted = ", ".join(f"{count} {status}" for status, count in statuses.items())
-    table.add_row("catalogue", f"{len(actions)} actions ({counted})", ", ".join(retailer.catalogue.categories))
-    for name, channel in retailer.channels.items():
-        live = sum(action.status == "live" and action.channel == name for action in actions)
-        how = [f"consent {channel.consent}", "contacts" if channel.contacts else "no contact"]
-        how += [f"{channel.contact_cost:g} each", f"window {retailer.goals.windows[name] / 86400:g} d"]
-        table.add_row(f"channel {name}", f"{live} live actions", ", ".join(how))
-    worth = (
-        f"{name} {w.fixed:+g}{f' {w.of_value:+g} of value' if w.of_value else ''}"
-        for name, w in retailer.goals.outcomes.items()
-    )
-    table.add_row("goals", retailer.goals.currency, ", ".join(worth))
-    attributes = retailer.profiles.attributes
-    table.add_row("profiles", f"{len(attributes)} attributes", ", ".join(attributes))
     serving, training = retailer.serving, retailer.training
-    table.add_row("serving", f"http://{serving.host}:{serving.port}", f"{serving.database}, {serving.exploration.kind}")
-    rates = ", ".join(f"{rate:g}" for rate in training.learning_rates)
-    table.add_row("training", training.model, f"reward {training.reward}, learning rates {rates}")
+    table = Table(
+        title=f"{retailer.directory}: {len(actions)} actions ({counted})",
+        caption=f"{len(retailer.channels)} channels, {len(retailer.goals.outcomes)} outcomes in "
+        f"{retailer.goals.currency}, {len(retailer.profiles.attributes)} attributes; serves on "
+        f"http://{serving.host}:{serving.port} from {serving.database}; trains {training.model} "
+        f"({training.exploration.kind}, learning rates {', '.join(f'{r:g}' for r in training.learning_rates)})",
+    )
+    for heading in ("action", "channel", "intent", "subject", "discount", "minutes", "cost", "valid", "status"):
+        table.add_column(heading, justify="right" if heading in {"discount", "minutes", "cost"} else "left")
+    for action in actions:
+        first, last = action.valid_from, action.valid_until
+        table.add_row(
+            action.id,
+            action.channel or "-",
+            action.intent or "-",
+            action.subject,
+            f"{action.discount:.0%}" if action.discount else "",
+            f"{action.associate_minutes:g}" if action.associate_minutes else "",
+            f"{action.cost:g}",
+            f"{first or ''} to {last or ''}" if first or last else "always",
+            action.status,
+        )
     return table

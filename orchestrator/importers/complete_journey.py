@@ -76,7 +76,7 @@ def import_complete_journey(retailer: Retailer) -> Events:
             _demographics(schema, mapping, folder),
             *_baskets(schema, mapping, folder),
             _contacts(schema, folder),
-            _redemptions(folder),
+            _redemptions(schema, folder),
         ]
     )
 
@@ -88,7 +88,7 @@ def _baskets(schema: ProfileSchema, mapping: CategoryMapping, folder: Path) -> l
     # One number per basket and category; no category is 0.
     width = len(schema.categories) + 1
     key, first, group = np.unique(basket * width + category + 1, return_index=True, return_inverse=True)
-    customer = _names("household", lines["household_id"].to_numpy())
+    household = lines["household_id"].to_numpy()
     time = _seconds(lines["transaction_timestamp"])
 
     def total(*names: str) -> Float64Array:
@@ -96,7 +96,7 @@ def _baskets(schema: ProfileSchema, mapping: CategoryMapping, folder: Path) -> l
         return np.maximum(np.bincount(group, weights=amounts), 0)
 
     purchases = Events.from_columns(
-        customer_id=customer[first],
+        customer_id=_names("household", household[first]),
         event_id=_names("basket", key),
         timestamp=time[first],
         type="purchase",
@@ -108,7 +108,7 @@ def _baskets(schema: ProfileSchema, mapping: CategoryMapping, folder: Path) -> l
     )
     baskets, first = np.unique(basket, return_index=True)
     visits = Events.from_columns(
-        customer_id=customer[first],
+        customer_id=_names("household", household[first]),
         event_id=_names("visit", baskets),
         timestamp=time[first],
         type="store_visit",
@@ -144,13 +144,14 @@ def _contacts(schema: ProfileSchema, folder: Path) -> Events:
     )
 
 
-def _redemptions(folder: Path) -> Events:
+def _redemptions(schema: ProfileSchema, folder: Path) -> Events:
     redeemed = _table(folder, "coupon_redemptions", ["household_id", "redemption_date"])
     return Events.from_columns(
         customer_id=_names("household", redeemed["household_id"].to_numpy()),
         event_id=_names("redemption", np.arange(redeemed.num_rows)),
         timestamp=_seconds(redeemed["redemption_date"]) + REDEEMED_HOUR * 3600,
         type="coupon_redeemed",
+        channel=schema.channels.index("email"),
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from orchestrator.errors import EventError
+from orchestrator.errors import EventError, suggestion
 from orchestrator.profiles.records import attribute_code, read_records
 from orchestrator.profiles.schema import ProfileSchema
 from orchestrator.profiles.types import EVENT_TYPES, NONE
@@ -99,7 +99,8 @@ class Events:
             EventError: an unknown type or attribute value, or columns that do not fit together.
         """
         n = len(event_id)
-        customers, customer = _number(customer_id)
+        index: dict[str, int] = {}
+        customer = _number(customer_id, index)
         code = type_code(type) if isinstance(type, str) else type
 
         def codes(given: int | IntArray) -> IntArray:
@@ -109,7 +110,7 @@ class Events:
             return np.broadcast_to(np.asarray(given, dtype=np.float64), (n,))
 
         return cls(
-            customers=customers,
+            customers=_ids(index),
             customer=customer,
             event_id=event_id,
             timestamp=np.asarray(timestamp, dtype=np.float64),
@@ -141,32 +142,35 @@ class Events:
             EventError: names the record, the field, the value and the fix.
         """
         columns = read_records(schema, records, now=now)
-        customers, customer = _number(columns.pop("customer_id"))
-        return cls(customers=customers, customer=customer, **columns)
+        index: dict[str, int] = {}
+        customer = _number(columns.pop("customer_id"), index)
+        return cls(customers=_ids(index), customer=customer, **columns)
 
     @classmethod
     def concat(cls, batches: Sequence[Events]) -> Events:
         """All events of several batches, in that order."""
-        ids = np.concatenate([b.customers[b.customer] for b in batches])
-        customers, customer = _number(ids)
+        index: dict[str, int] = {}
+        customer = np.concatenate([_number(b.customers, index)[b.customer] for b in batches])
         starts = np.cumsum([0, *(len(b) for b in batches)])
         rest = {
             name: np.concatenate([getattr(b, name) for b in batches])
             for name in (*_PER_EVENT, "attribute", "attribute_value")
         }
         attribute_event = np.concatenate([b.attribute_event + s for b, s in zip(batches, starts[:-1], strict=True)])
-        return cls(customers=customers, customer=customer, attribute_event=attribute_event, **rest)
+        return cls(customers=_ids(index), customer=customer, attribute_event=attribute_event, **rest)
 
     def take(self, rows: IntArray | BoolArray) -> Events:
         """The events at `rows` (an index or mask array), in that order; `customers` stays as it is."""
         chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
-        position = np.full(len(self), NONE, dtype=np.int64)
-        position[chosen] = np.arange(len(chosen))
-        kept = position[self.attribute_event] >= 0
+        order = np.argsort(self.attribute_event, kind="stable")
+        stated = np.bincount(self.attribute_event, minlength=len(self))
+        first, count = (np.cumsum(stated) - stated)[chosen], stated[chosen]
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        kept = order[np.repeat(first, count) + within]
         return replace(
             self,
             customer=self.customer[chosen],
-            attribute_event=position[self.attribute_event[kept]],
+            attribute_event=np.repeat(np.arange(len(chosen)), count),
             attribute=self.attribute[kept],
             attribute_value=self.attribute_value[kept],
             **{name: getattr(self, name)[chosen] for name in _PER_EVENT},
@@ -193,7 +197,7 @@ def type_code(name: str) -> int:
         EventError: no such type.
     """
     if name not in EVENT_TYPES:
-        raise EventError(f"unknown event type {name!r}; known: {', '.join(EVENT_TYPES)}")
+        raise EventError(f"unknown event type {name!r}; {suggestion(name, EVENT_TYPES)}")
     return EVENT_TYPES.index(name)
 
 
@@ -213,11 +217,13 @@ def _stated(attributes: Mapping[str, Sequence[str | float | None]], schema: Prof
     }
 
 
-def _number(ids: Iterable[str]) -> tuple[StrArray, IntArray]:
-    """Unique ids in order of appearance, and the index of each id among them."""
-    index: dict[str, int] = {}
-    rows = np.fromiter((index.setdefault(name, len(index)) for name in ids), dtype=np.int64)
-    return np.array(list(index), dtype=object), rows
+def _number(ids: StrArray, index: dict[str, int]) -> IntArray:
+    """The number of each id in `index`, where new ids get the next numbers; int64 (n,)."""
+    return np.fromiter((index.setdefault(name, len(index)) for name in ids.tolist()), dtype=np.int64, count=len(ids))
+
+
+def _ids(index: dict[str, int]) -> StrArray:
+    return np.array(list(index), dtype=object)
 
 
 def _refuse(name: str, bad: BoolArray, values: Any, rule: str) -> None:

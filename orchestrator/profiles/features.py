@@ -8,8 +8,8 @@ from orchestrator.profiles.schema import AS_OF, FIRST, LAST, ProfileSchema
 from policies.arrays import BoolArray, Float32Array, Float64Array
 
 DAY = 86400.0
-# Counts of tens and money of hundreds both come out around 1.
-COUNT_SCALE, MONEY_SCALE, TENURE_SCALE = 1.5, 4.0, 6.0
+# Divisors of logarithms: tens of events, hundreds of money and a year all come out around 1 or 2.
+COUNT_SCALE, FREQUENCY_SCALE, MONEY_SCALE, TENURE_SCALE = 1.5, 2.0, 4.0, 6.0
 # What is believed of a channel's response rate before anything was sent: worth this many sends.
 PRIOR_RATE, PRIOR_SENDS = 0.2, 2.0
 LARGEST = 3.0
@@ -94,7 +94,7 @@ def _affinities(view: _Decayed) -> list[Float64Array]:
 def _totals(view: _Decayed) -> list[Float64Array]:
     spend, discounts, returns = view.sum("spend"), view.sum("discounts"), view.sum("returns")
     return [
-        view.count("purchases"),
+        np.log1p(view.sum("purchases")) / FREQUENCY_SCALE,
         np.log1p(spend) / MONEY_SCALE,
         # One unit of money more in the denominator, so that a share fades with what it is of.
         discounts / (spend + discounts + 1),

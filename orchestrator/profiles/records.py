@@ -27,6 +27,8 @@ FIELDS = (
 )
 CLOCK_TOLERANCE = 86400.0
 MAX_ID = 200
+LARGEST_AMOUNT = 1e12
+AMOUNT_RULE = "a number from 0 to 1e12"
 
 
 def read_records(
@@ -74,9 +76,13 @@ def attribute_code(schema: ProfileSchema, name: str, value: Any) -> tuple[int, f
         if value not in attribute.values:
             raise EventError(f"attributes.{name} = {value!r}: not known; {suggestion(value, attribute.values)}")
         return code, float(attribute.values.index(value))
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise EventError(f"attributes.{name} = {value!r}: must be a finite number, 0 or more")
+    if not _is_amount(value):
+        raise EventError(f"attributes.{name} = {value!r}: must be {AMOUNT_RULE}")
     return code, float(value)
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_AMOUNT
 
 
 def _dtype(name: str) -> type:
@@ -120,6 +126,8 @@ class _Record:
             raise self._error("timestamp", f"= {value!r}: {fix}") from None
         if moment.tzinfo is None:
             raise self._error("timestamp", f"= {value!r}: has no zone; it {fix}")
+        if moment.timestamp() < 0:
+            raise self._error("timestamp", f"= {value!r}: lies before 1970; check the sender's clock")
         if moment.timestamp() > latest:
             raise self._error("timestamp", f"= {value!r}: lies more than a day ahead; check the sender's clock")
         return moment.timestamp()
@@ -142,8 +150,8 @@ class _Record:
             if name == "value" and kind in NEEDS_VALUE:
                 raise self._error(name, f"is missing; a {kind!r} event needs the money it moved")
             return 0.0
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise self._error(name, f"= {value!r}: must be a finite number, 0 or more")
+        if not _is_amount(value):
+            raise self._error(name, f"= {value!r}: must be {AMOUNT_RULE}")
         return float(value)
 
     def attributes(self, schema: ProfileSchema) -> list[tuple[int, float]]:

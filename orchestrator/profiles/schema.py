@@ -12,6 +12,8 @@ Each part is a sum, a maximum or a minimum over events, so the order of events n
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -19,8 +21,10 @@ import numpy as np
 
 from orchestrator.config import Retailer
 from orchestrator.config.models import Attribute, HalfLives
+from orchestrator.errors import ConfigError
 from policies.arrays import Float64Array
 
+FORMAT = 1
 AS_OF, FIRST = 0, 1
 # Decayed sums, by the half-life they decay with.
 DECAYS = ("browse", "purchase", "fatigue", "response")
@@ -58,7 +62,13 @@ class ProfileSchema:
     _slots: dict[str, slice] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "columns", tuple(self._column_names()))
+        columns = tuple(self._column_names())
+        if len(set(columns)) < len(columns):
+            twice = sorted({name for name in columns if columns.count(name) > 1})
+            raise ConfigError(
+                [f"feature {name!r} would exist twice; rename the attribute, category or channel" for name in twice]
+            )
+        object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "_slots", self._layout())
 
     @classmethod
@@ -78,6 +88,14 @@ class ProfileSchema:
     def state_size(self) -> int:
         """S, the length of one customer's state."""
         return int(self._slots["attribute_values"].stop)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever stored states would be misread; keep it beside them and rebuild from events then."""
+        half_lives = self.half_lives.model_dump(include=set(DECAYS))
+        attributes = {name: attribute.values for name, attribute in self.attributes.items()}
+        meaning = [FORMAT, self.categories, self.channels, half_lives, attributes]
+        return hashlib.blake2b(json.dumps(meaning).encode(), digest_size=8).hexdigest()
 
     def slot(self, name: str) -> slice:
         """Where a block of the state stands; blocks per category or channel are in code order."""

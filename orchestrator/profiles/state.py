@@ -12,7 +12,7 @@ from policies.arrays import BoolArray, Float64Array, IntArray
 
 CODE = {name: code for code, name in enumerate(EVENT_TYPES)}
 # A click shows more interest than an open, which a mail program may have done by itself.
-RESPONSE_WEIGHT = {"open": 0.25, "click": 1.0}
+RESPONSE_WEIGHT = {"open": 0.25, "click": 1.0, "coupon_redeemed": 1.0}
 
 
 def apply(schema: ProfileSchema, states: Float64Array, events: Events) -> None:
@@ -97,6 +97,8 @@ class _Writer:
         code: IntArray | None = None,
     ) -> None:
         """Add `amount` (n_chosen,), decayed to the row's time, to the sum `name`; per `code` where given."""
+        if not len(chosen):
+            return
         at = self._offset[chosen] + self._schema.slot(name).start
         weight = self._weights[half_life][chosen] * amount
         if code is None:

@@ -1,0 +1,196 @@
+"""`journey train`, `evaluate`, `replay`, `promote`: from a log to a judged, registered policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.options import (
+    DEFAULT_STORE,
+    LogOption,
+    ModelOption,
+    RewardOption,
+    SeedOption,
+    SplitOption,
+    StoreOption,
+)
+from policies.registry.store import CHAMPION, DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from policies.vw_policy import VWPolicy
+
+
+def train_command(
+    log: LogOption,
+    config: Annotated[
+        Path, typer.Option("--config", help="Retailer's configuration; its training.yaml says how to learn.")
+    ] = Path("configs/retail"),
+    store: StoreOption = DEFAULT_STORE,
+    reward: RewardOption = "",
+    split: Annotated[
+        float | None, typer.Option(help="Share of customers to learn from; default: training.yaml's.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Run name; default: the log's directory name.")] = "",
+) -> None:
+    """Learn a policy, judge it on customers it did not learn from, log an MLflow run and register it.
+
+    The first policy becomes champion; later ones become challenger, for a reviewer to promote.
+
+    Example: journey train --log data/hillstrom --config configs/hillstrom --reward visit
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from orchestrator.config import load_retailer
+    from policies.evaluation.league_text import league_text
+    from policies.exploration import Explorer
+    from policies.feedback import LoggedFeedback
+    from policies.registry.store import Store
+    from policies.review.publish import publish
+    from policies.training import TrainingSettings, train
+
+    console = Console()
+    feedback = LoggedFeedback.load(log)
+    training = load_retailer(config).training
+    settings = TrainingSettings(
+        learning_rates=training.learning_rates,
+        split=training.split if split is None else split,
+        interactions=training.interactions,
+        explorer=Explorer(**training.exploration.model_dump()),
+        reward=reward,
+        seed=training.seed,
+    )
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        learning = progress.add_task("learning", total=None)
+        result = train(
+            feedback, settings, progress=lambda done, total: progress.update(learning, completed=done, total=total)
+        )
+    typer.echo(league_text(result.league))
+    with console.status("writing the MLflow run"):
+        done = publish(
+            result,
+            feedback.with_reward(reward or feedback.reward_name),
+            settings,
+            store=Store(store),
+            model=training.model,
+            name=name or log.name,
+        )
+    typer.echo(done.headline)
+    typer.echo(f"registered {done.policy.label} as {done.alias}; run {done.run_id}; look at it with `journey ui`")
+
+
+def evaluate_command(
+    log: LogOption,
+    policy: Annotated[
+        list[str], typer.Option("--policy", help="An alias, a version number or a policy directory; repeatable.")
+    ] = [CHAMPION],  # noqa: B006 - typer copies it
+    store: StoreOption = DEFAULT_STORE,
+    reward: RewardOption = "",
+    split: SplitOption = 0.5,
+    model: ModelOption = DEFAULT_MODEL,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write league.parquet, league.svg and report.html here.")
+    ] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Judge policies against the baselines on the customers the split holds out.
+
+    Example: journey evaluate --log data/hillstrom --policy champion --policy challenger --out report
+    """
+    from policies.baselines import best_fixed
+    from policies.evaluation.league_plot import league_svg
+    from policies.evaluation.league_text import league_text
+    from policies.feedback import LoggedFeedback
+    from policies.policy import Policy
+    from policies.review.publish import action_shares, write_report
+    from policies.review.report import headline, report_html
+    from policies.training import baselines, judge_policies
+
+    feedback = LoggedFeedback.load(log)
+    learn, judge = feedback.with_reward(reward or feedback.reward_name).split(split)
+    found: dict[str, Policy] = {}
+    for name in policy:
+        loaded = _find_policy(name, store=store, model=model)
+        found[name] = loaded if loaded.actions == judge.actions else loaded.with_actions(judge.actions)
+    league = judge_policies(judge, found | baselines(learn), reference=best_fixed(learn).name, seed=seed)
+    typer.echo(league_text(league))
+    for name in found:
+        typer.echo(headline(league, name))
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        league.write_parquet(out / "league.parquet")
+        write_report(out / "league.svg", league_svg(league))
+        html = report_html(
+            league,
+            title=f"Evaluation on {log.name}",
+            policy=policy[0],
+            facts={"data": judge.source, "judged on": f"{len(judge):,} decisions"},
+            shares=action_shares(found[policy[0]], judge),
+        )
+        write_report(out / "report.html", html)
+        typer.echo(f"wrote {out}/league.parquet, league.svg, report.html")
+
+
+def replay_command(
+    log: LogOption,
+    seeds: Annotated[int, typer.Option(help="Number of runs, each with another order of customers.")] = 5,
+    reward: RewardOption = "",
+    gamma_scale: Annotated[float, typer.Option(help="SquareCB's exploitation strength.")] = 10.0,
+) -> None:
+    """Learn online over a uniformly logged experiment and report what was earned while learning.
+
+    Example: journey replay --log data/hillstrom --reward visit --seeds 5
+    """
+    import numpy as np
+
+    from policies.exploration import Explorer
+    from policies.feedback import LoggedFeedback
+    from policies.replay import online_ladder, replay
+
+    feedback = LoggedFeedback.load(log)
+    feedback = feedback.with_reward(reward or feedback.reward_name)
+    means = []
+    for seed in range(seeds):
+        run = replay(feedback, online_ladder(feedback, explorer=Explorer(gamma_scale=gamma_scale)), seed=seed)
+        means.append(run.mean)
+        shares = np.bincount(run.action, minlength=len(feedback.actions)) / len(run.action)
+        main = np.argsort(-shares)[:5]
+        taken = ", ".join(f"{feedback.actions.ids[a]} {shares[a]:.0%}" for a in main)
+        typer.echo(f"seed {seed}: {feedback.reward_name} {run.mean:.4f} over {len(run.reward):,} decisions ({taken})")
+    typer.echo(f"mean {np.mean(means):.4f}, lowest {min(means):.4f}")
+
+
+def promote_command(
+    version: Annotated[int, typer.Argument(help="Version number, as shown in the MLflow UI.")],
+    store: StoreOption = DEFAULT_STORE,
+    model: ModelOption = DEFAULT_MODEL,
+) -> None:
+    """Make a registered version the champion; a running server follows within seconds.
+
+    Example: journey promote 3
+    """
+    from policies.registry.store import Store
+    from policies.registry.tracking import Tracker
+
+    Tracker(Store(store)).promote(version, model=model)
+    typer.echo(f"{model}/{version} is now {CHAMPION}")
+
+
+def _find_policy(name: str, *, store: Path, model: str) -> VWPolicy:
+    from policies.errors import RegistryError
+    from policies.policy_files import load_policy
+    from policies.registry.store import Store
+
+    if Path(name).is_dir():
+        return load_policy(Path(name))
+    registry = Store(store)
+    found = registry.version(model, int(name)) if name.isdigit() else registry.alias(model, name)
+    if found is None:
+        raise RegistryError(
+            f"no policy {name!r} of {model!r} in {store}: give an alias such as champion, a version number or a "
+            "policy directory; make one with `journey train`"
+        )
+    return load_policy(found.directory)

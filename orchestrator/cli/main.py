@@ -1,0 +1,40 @@
+"""Commands of `journey`; heavy packages are imported inside the commands that need them."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from orchestrator.cli.configuration import config_app
+from orchestrator.cli.importing import import_app
+from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
+from orchestrator.cli.running import demo_command, serve_command, ui_command
+from orchestrator.errors import OrchestratorError
+from policies.errors import PolicyError
+
+app = typer.Typer(
+    name="journey",
+    help="Next best action per customer across channels: import, train, judge, serve.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.add_typer(config_app, name="config")
+app.add_typer(import_app, name="import")
+app.command("train")(train_command)
+app.command("evaluate")(evaluate_command)
+app.command("replay")(replay_command)
+app.command("promote")(promote_command)
+app.command("serve")(serve_command)
+app.command("ui")(ui_command)
+app.command("demo")(demo_command)
+
+
+def main() -> None:
+    """Run the command; an error we understand is one message on stderr and exit code 2."""
+    try:
+        app()
+    except (OrchestratorError, PolicyError) as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)

@@ -1,0 +1,77 @@
+"""`journey serve`, `ui`, `demo`: things that run until told to stop."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import DEFAULT_STORE, ModelOption, SeedOption, StoreOption
+from policies.registry.store import DEFAULT_MODEL
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="Directory of the retailer's configuration.")]
+
+
+def serve_command(
+    config: ConfigOption = Path("configs/retail"),
+    store: StoreOption = DEFAULT_STORE,
+    model: ModelOption = DEFAULT_MODEL,
+    port: Annotated[int | None, typer.Option(help="Port; default: serving.yaml's.")] = None,
+    database: Annotated[str | None, typer.Option(help="Database URL; default: serving.yaml's.")] = None,
+) -> None:
+    """Serve decisions over HTTP with the registry's champion; follows a new champion within seconds.
+
+    The API documents itself at /docs. SIGTERM or Ctrl-C finishes accepted requests first.
+
+    Example: journey serve --config configs/hillstrom --port 8080
+    """
+    from orchestrator.api.serve import serve
+    from orchestrator.config import load_retailer
+    from orchestrator.service.service import ServiceSettings
+    from policies.policy_files import load_policy
+    from policies.registry.store import CHAMPION, Store
+
+    given = {"JOURNEY__SERVING__PORT": port, "JOURNEY__SERVING__DATABASE": database}
+    options = {name: str(value) for name, value in given.items() if value is not None}
+    retailer = load_retailer(config, environment={**os.environ, **options})
+
+    def champion() -> tuple[str, Path] | None:
+        found = Store(store).alias(model, CHAMPION)
+        return (found.label, found.directory) if found else None
+
+    serve(ServiceSettings(retailer=retailer, champion=champion, load_policy=load_policy))
+
+
+def ui_command(
+    store: StoreOption = DEFAULT_STORE,
+    model: ModelOption = DEFAULT_MODEL,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Open the MLflow UI on this project's store, with links to what a reviewer looks at.
+
+    Example: journey ui --port 5000
+    """
+    from policies.registry.ui import MlflowUI
+
+    with MlflowUI(store, port=port, model=model) as ui:
+        for name, link in ui.links.items():
+            typer.echo(f"{name:9} {link}")
+        typer.echo("Ctrl-C stops it.")
+        ui.wait()
+
+
+def demo_command(
+    exit_: Annotated[bool, typer.Option("--exit", help="Stop when the table is printed, for scripts.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps its database.")] = Path("data/demo"),
+    store: StoreOption = DEFAULT_STORE,
+    seed: SeedOption = 0,
+) -> None:
+    """Real shopping histories in, a policy trained, served and asked: the whole path in a few minutes.
+
+    Example: journey demo --exit
+    """
+    from orchestrator.cli.demo import run_demo
+
+    run_demo(folder, store=store, stop=exit_, seed=seed)

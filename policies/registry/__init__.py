@@ -1,0 +1,1 @@
+"""The MLflow store: runs, registered policies and their aliases."""

@@ -1,0 +1,177 @@
+"""MLflow: one run per training, one registered version per policy."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from policies.errors import RegistryError
+from policies.registry.store import CHALLENGER, CHAMPION, DEFAULT_MODEL, RegisteredPolicy, Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "journey"
+_DESCRIPTION_TAG = "mlflow.note.content"
+MODEL_DESCRIPTION = """**Next best action per customer.** Each version is a Vowpal Wabbit contextual bandit in our
+directory format (`policy.json`, `model.vw`, checksums; no pickle).
+
+- `champion`: what the API serves. Move this alias to promote or roll back; the API follows within seconds.
+- `challenger`: the newest version that is not the champion.
+
+The evidence for a version is in its description and in `report.html` of its run.
+"""
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """What a training run shows.
+
+    Attributes:
+        name: run name.
+        description: Markdown shown at the top of the run.
+        parameters: settings, as text.
+        metrics: (name, value, step) triples; names with `/` form chart sections.
+        tags: searchable facts.
+        dataset: name of the data learned from.
+        dataset_digest: its checksum, at most 36 characters.
+        dataset_source: where it came from.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, str]
+    metrics: list[tuple[str, float, int]]
+    tags: dict[str, str]
+    dataset: str
+    dataset_digest: str
+    dataset_source: str
+
+
+class Tracker:
+    """Writes runs and versions to one store, creating it if needed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._client = _connect(store)
+        self._run_id = ""
+
+    @contextmanager
+    def run(self, content: RunContent) -> Iterator[Path]:
+        """A run; files put in the directory yielded become its artifacts when the block ends well.
+
+        The run is marked failed, and keeps nothing, if the block raises.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+        run = self._client.create_run(self._experiment(), run_name=content.name)
+        self._run_id = run.info.run_id
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                yield Path(folder)
+                self._client.log_artifacts(self._run_id, folder)
+            now = int(time.time() * 1000)
+            metrics = [Metric(name, value, now, step) for name, value, step in content.metrics]
+            for start in range(0, len(metrics), 1000):
+                self._client.log_batch(self._run_id, metrics=metrics[start : start + 1000])
+            tags = {**content.tags, _DESCRIPTION_TAG: content.description}
+            self._client.log_batch(
+                self._run_id,
+                params=[Param(k, v) for k, v in content.parameters.items()],
+                tags=[RunTag(k, v) for k, v in tags.items()],
+            )
+            dataset = Dataset(content.dataset, content.dataset_digest, "local", content.dataset_source)
+            self._client.log_inputs(
+                self._run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+            )
+        except BaseException:
+            self._client.set_terminated(self._run_id, status="FAILED")
+            raise
+        self._client.set_terminated(self._run_id)
+
+    @property
+    def run_id(self) -> str:
+        """Id of the newest run written by this tracker."""
+        return self._run_id
+
+    def register(
+        self, *, artifact: str, card: str, tags: dict[str, str], model: str = DEFAULT_MODEL
+    ) -> tuple[RegisteredPolicy, str]:
+        """Register a policy directory of the newest run as a new version.
+
+        Args:
+            artifact: its path inside the run's artifacts.
+            card: Markdown description of the version.
+            tags: searchable facts.
+            model: registered model, created if needed.
+
+        Returns:
+            The version, and the alias it got: `champion` if there was none yet, else `challenger`.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if not self._client.search_registered_models(f"name = '{model}'"):
+            self._client.create_registered_model(model, description=MODEL_DESCRIPTION)
+        base = self._client.get_run(self._run_id).info.artifact_uri
+        version = self._client.create_model_version(
+            model, source=f"{base}/{artifact}", run_id=self._run_id, description=card, tags=tags
+        )
+        try:
+            self._client.get_model_version_by_alias(model, CHAMPION)
+            alias = CHALLENGER
+        except MlflowException:
+            alias = CHAMPION
+        self._client.set_registered_model_alias(model, alias, version.version)
+        registered = self.store.version(model, int(version.version))
+        if registered is None:
+            raise RegistryError(f"{model} version {version.version} was registered but cannot be read back")
+        return registered, alias
+
+    def promote(self, version: int, *, model: str = DEFAULT_MODEL) -> None:
+        """Make a version the champion.
+
+        Raises:
+            RegistryError: no such version.
+        """
+        if self.store.version(model, version) is None:
+            raise RegistryError(f"{model} has no version {version}; see `journey ui`")
+        self._client.set_registered_model_alias(model, CHAMPION, str(version))
+
+    def links(self, ui: str, *, model: str = DEFAULT_MODEL) -> dict[str, str]:
+        """Deep links for a reviewer into the MLflow UI at `ui`."""
+        experiment = f"{ui}/#/experiments/{self._experiment()}/runs?workflowType=machine_learning"
+        return {
+            "runs": experiment,
+            "curves": f"{experiment}&compareRunsMode=CHART",
+            "policies": f"{ui}/#/models/{model}",
+        }
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        return self._client.create_experiment(EXPERIMENT, artifact_location=self.store.artifacts.as_uri())
+
+
+def environment() -> dict[str, str]:
+    """Settings MLflow reads when imported or started: no telemetry, no job workers."""
+    return {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+def _connect(store: Store) -> MlflowClient:
+    for name, value in environment().items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    # The first use creates the database and tells about every migration step.
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    store.directory.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)

@@ -1,0 +1,1 @@
+"""What a reviewer reads: a policy card and a self-contained report."""
