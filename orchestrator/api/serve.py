@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import sys
 
 import structlog
 import uvicorn
@@ -38,13 +37,7 @@ def serve(settings: ServiceSettings) -> None:
 
 
 def tune_process() -> None:
-    """Settings of the interpreter for a process that does nothing but serve.
-
-    The writer thread gets the interpreter promptly after each disk operation; by default it may wait
-    5 ms each time while the event loop is busy, longer than the disk takes. And the garbage collector
-    leaves alone what was imported, which it would otherwise walk through several times a second.
-    """
-    sys.setswitchinterval(0.0005)
+    """Keep the garbage collector away from what was imported: it would walk through it several times a second."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
