@@ -28,7 +28,7 @@ from fastapi import FastAPI
 from orchestrator.api.app import create_app
 from orchestrator.api.models.decisions import DecisionRequest, DecisionResponse
 from orchestrator.api.models.events import EventsRequest
-from orchestrator.api.serve import tune_threads
+from orchestrator.api.serve import tune_process
 from orchestrator.config import load_retailer
 from orchestrator.decisions import DecisionCore
 from orchestrator.profiles import ProfileSchema
@@ -92,7 +92,8 @@ def _serve(kind: str, database: str) -> None:
     app = _echo_app() if kind == "echo" else _journey_app(database)
     print("port", listening.getsockname()[1], flush=True)
     config = uvicorn.Config(app, loop="uvloop", http="httptools", access_log=False, log_level="warning")
-    tune_threads()
+    if kind == "journey":
+        tune_process()  # as `journey serve` does
     uvicorn.Server(config).run(sockets=[listening])
 
 

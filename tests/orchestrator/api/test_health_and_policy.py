@@ -51,6 +51,8 @@ def test_exchanging_the_policy_under_load_drops_nothing_and_mixes_nothing(ask):
                 seen.append(answer.json()["policy_version"])
 
         asking = [asyncio.create_task(keep_asking(c)) for c in customers]
+        while not seen:
+            await asyncio.sleep(0)
         for version in ("2", "3", "4"):
             served.champion.current = (version, Path("unused"))
             while not seen or seen[-1] != version:
