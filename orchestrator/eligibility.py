@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.config import Retailer
+from orchestrator.config.catalogue import Action
 from orchestrator.errors import ContextError, suggestion
 from orchestrator.profiles import ProfileSchema, consent
 from policies.arrays import BoolArray, Float64Array
@@ -29,15 +29,18 @@ class Reason(IntEnum):
     NO_CONSENT = 5
 
 
-@dataclass(frozen=True)
 class EligibilityRules:
     """The rules of one retailer's catalogue.
 
     `hold`, the first action, is always eligible: whatever else is refused, silence is possible.
     """
 
-    retailer: Retailer
-    schema: ProfileSchema
+    def __init__(self, retailer: Retailer, schema: ProfileSchema) -> None:
+        self.schema = schema
+        self._actions = retailer.catalogue.actions
+        self._channel = np.array([schema.channels.index(a.channel) if a.channel else -1 for a in self._actions])
+        self._speaks = self._channel >= 0
+        self._of_day: tuple[date, ReasonArray] = (date.min, np.empty(0, dtype=np.uint8))
 
     def reasons(self, states: Float64Array, *, channels: Sequence[Sequence[str]], now: float) -> ReasonArray:
         """A reason per customer and action; uint8 (n, A), `Reason.ELIGIBLE` (0) where the action may be taken.
@@ -50,17 +53,14 @@ class EligibilityRules:
         Raises:
             ContextError: an unknown channel, with the row and the nearest known name.
         """
-        actions = self.retailer.catalogue.actions
-        reasons = np.full((len(states), len(actions)), Reason.ELIGIBLE, dtype=np.uint8)
-        code = np.array([self._code(a.channel) for a in actions])
-        speaks = code >= 0
-        allowed = consent(self.schema, states)
-        # From the last reason to the first, so that the first that applies is the one that stays.
-        reasons[~allowed[:, code] & speaks] = Reason.NO_CONSENT
-        reasons[~self._asked(channels)[:, code] & speaks] = Reason.CHANNEL_NOT_ASKED
-        for a, reason in enumerate(self._today(now)):
-            if reason is not Reason.ELIGIBLE:
-                reasons[:, a] = reason
+        # Dates first, then what was asked, then consent: the first that applies is the one that stays.
+        reasons = np.tile(self._today(now), (len(states), 1))
+        for refused, reason in (
+            (~self._asked(channels), Reason.CHANNEL_NOT_ASKED),
+            (~consent(self.schema, states), Reason.NO_CONSENT),
+        ):
+            applies = refused[:, self._channel] & self._speaks & (reasons == Reason.ELIGIBLE)
+            reasons[applies] = reason
         return reasons
 
     def _asked(self, channels: Sequence[Sequence[str]]) -> BoolArray:
@@ -77,19 +77,19 @@ class EligibilityRules:
             asked[row] = known[key]
         return asked
 
-    def _today(self, now: float) -> list[Reason]:
+    def _today(self, now: float) -> ReasonArray:
         today = datetime.fromtimestamp(now, UTC).date()
-        result = []
-        for action in self.retailer.catalogue.actions:
-            if action.status != "live":
-                result.append(Reason.NOT_LIVE)
-            elif action.valid_from and today < action.valid_from:
-                result.append(Reason.NOT_YET_VALID)
-            elif action.valid_until and today > action.valid_until:
-                result.append(Reason.NO_LONGER_VALID)
-            else:
-                result.append(Reason.ELIGIBLE)
-        return result
+        if today != self._of_day[0]:
+            # One assignment, so that another thread sees either day whole.
+            self._of_day = today, np.array([_dated(action, today) for action in self._actions], dtype=np.uint8)
+        return self._of_day[1]
 
-    def _code(self, channel: str) -> int:
-        return self.schema.channels.index(channel) if channel else -1
+
+def _dated(action: Action, today: date) -> Reason:
+    if action.status != "live":
+        return Reason.NOT_LIVE
+    if action.valid_from and today < action.valid_from:
+        return Reason.NOT_YET_VALID
+    if action.valid_until and today > action.valid_until:
+        return Reason.NO_LONGER_VALID
+    return Reason.ELIGIBLE

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from policies.training import TrainingSettings, train
 from simulator.response import Responses, respond
 
 WEEK = 7 * 86400.0
-WEEKS = 16
+WEEKS = 44
 HOLD_SHARE = 0.4
 HOUSEHOLDS = 10
 CONFIG = Path("configs/retail")
@@ -56,7 +56,8 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
         stop: do not wait for Ctrl-C.
         seed: of every random draw.
     """
-    console = Console()
+    # A pipe has no width; the table needs one.
+    console = Console(width=None if sys.stdout.isatty() else 140)
     started = time.monotonic()
     retailer = load_retailer(CONFIG)
     shutil.rmtree(folder, ignore_errors=True)
@@ -201,20 +202,15 @@ def _until_now(events: Events) -> Events:
     return replace(events, timestamp=events.timestamp + weeks * WEEK)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    household: str
-    decision: Mapping[str, Any]
-    told: str
-
-
 def _ask_and_tell(api: str, events: Events, retailer: Retailer, *, console: Console, seed: int) -> None:
     random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
     counts = np.bincount(events.customer, minlength=len(events.customers))
     chosen = random.choice(np.flatnonzero(counts > 50), HOUSEHOLDS, replace=False)
-    table = Table(title="Ten real households, decided by the API just now")
-    for heading in ("household", "what we know", "next best action", "propensity", "expected money", "what happened"):
-        table.add_column(heading, justify="right" if heading in {"propensity", "expected money"} else "left")
+    core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
+    table = Table(title="Ten real households, decided by the API just now; answers are synthetic and in its log")
+    for heading in ("household", "what we know", "next best action", "propensity", "money", "answer"):
+        right = heading in {"propensity", "money"}
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for customer in chosen.tolist():
         household = str(events.customers[customer])
         history = events.take(np.flatnonzero(events.customer == customer))
@@ -223,23 +219,34 @@ def _ask_and_tell(api: str, events: Events, retailer: Retailer, *, console: Cons
             _post(f"{api}/v1/events", records[start : start + 1000])
         decision = _post(f"{api}/v1/decisions", {"customer_id": household, "context": {"device": "mobile", "hour": 18}})
         best = next(c for c in decision["candidates"] if c["id"] == decision["action"]["id"])
-        told = _tell(api, decision, random)
-        table.add_row(
-            household, _known(records), decision["action"]["id"], f"{decision['propensity']:.2f}",
-            f"{best['score']:+.3f}", told,
-        )  # fmt: skip
+        known, told = _known(records), _tell(api, decision, core, random)
+        numbers = f"{decision['propensity']:.3f}", f"{best['score']:+.2f}"
+        table.add_row(household.removeprefix("household-"), known, best["id"], *numbers, told)
     console.print(table)
 
 
-def _tell(api: str, decision: Mapping[str, Any], random: np.random.Generator) -> str:
-    if decision["action"]["id"] == "hold":
-        return "nothing was sent"
-    kind = "click" if random.random() < 0.5 else None
-    if kind is None:
-        return "no answer"
-    outcome = {"outcome_id": f"demo-{decision['decision_id']}", "decision_id": decision["decision_id"], "type": kind}
-    _post(f"{api}/v1/outcomes", outcome)
-    return f"{kind} (synthetic), logged"
+def _tell(api: str, decision: Mapping[str, Any], core: DecisionCore, random: np.random.Generator) -> str:
+    """Let the synthetic model answer what the API decided, and report it."""
+    logged = _get(f"{api}/v1/decisions/{decision['decision_id']}")
+    features = np.array([[logged["features"][c] for c in core.columns]], dtype=np.float32)
+    action = np.array([core.actions.index(decision["action"]["id"])])
+    answer = respond(features, action, columns=core.columns, actions=core.actions, random=random)
+    outcomes: list[dict[str, Any]] = []
+    if answer.click[0]:
+        outcomes.append({"type": "click"})
+    if answer.purchase[0] > 0:
+        outcomes.append({"type": "purchase", "value": round(float(answer.purchase[0]), 2)})
+    if answer.unsubscribe[0]:
+        outcomes.append({"type": "unsubscribe"})
+    if not outcomes:
+        return "said nothing" if decision["action"]["id"] == "hold" else "no answer"
+    for outcome in outcomes:
+        outcome |= {
+            "outcome_id": f"{decision['decision_id']}-{outcome['type']}",
+            "decision_id": decision["decision_id"],
+        }
+    _post(f"{api}/v1/outcomes", outcomes)
+    return " and ".join(f"{o['type']} {o.get('value', '')}".strip() for o in outcomes)
 
 
 def _known(records: Sequence[Mapping[str, Any]]) -> str:
@@ -249,7 +256,7 @@ def _known(records: Sequence[Mapping[str, Any]]) -> str:
             category = record.get("category", "other")
             spent[category] = spent.get(category, 0.0) + record["value"]
     top = sorted(spent, key=lambda c: -spent[c])[:2]
-    return f"{len(records):,} events, {sum(spent.values()):,.0f} spent, mostly {' and '.join(top)}"
+    return f"{len(records):,} events, {sum(spent.values()):,.0f} on {', '.join(top)}"
 
 
 def _records(events: Events, retailer: Retailer) -> list[dict[str, Any]]:
@@ -309,15 +316,21 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], server_log: Pa
     raise RuntimeError(f"the API did not become ready; its log is {server_log}")
 
 
+def _get(url: str) -> Any:
+    return _answer(urllib.request.Request(url))  # noqa: S310 - our own http address
+
+
 def _post(url: str, body: Any) -> Any:
-    request = urllib.request.Request(  # noqa: S310 - our own http address
-        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
+    headers = {"Content-Type": "application/json"}
+    return _answer(urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers))  # noqa: S310
+
+
+def _answer(request: urllib.request.Request) -> Any:
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        raise RuntimeError(f"{url} answered {error.code}: {error.read().decode()}") from error
+        raise RuntimeError(f"{request.full_url} answered {error.code}: {error.read().decode()}") from error
 
 
 def _free_port() -> int:
