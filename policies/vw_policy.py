@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import numpy as np
-from vowpal_wabbit_next import Workspace
+from vowpal_wabbit_next import LabelType, Workspace
 
 from policies.actions import ActionSet
 from policies.arrays import BoolArray, Float32Array, Float64Array, FloatArray, IntArray
@@ -123,6 +123,13 @@ class VWPolicy:
                 self._workspace = Workspace(["--quiet"], model_data=model)
         except Exception as error:  # VW raises several unrelated types
             raise PolicyFormatError(f"Vowpal Wabbit refuses this policy: {error}") from error
+        if self._workspace.label_type != LabelType.CB or not self._workspace.multiline:
+            raise PolicyFormatError("the model is no contextual bandit over action features (--cb_adf): train again")
+        bits = settings.space.bits
+        if (found := len(self._workspace.weights())) != 1 << bits:
+            raise PolicyFormatError(
+                f"the model has {found} weights, the policy's -b {bits} asks for {1 << bits}: train again"
+            )
         self._pool = ExamplePool(settings.space, actions)
         self._plan = self._compile()
         self._matrix: tuple[Float32Array, Float32Array] | None = None

@@ -222,7 +222,7 @@ def test_a_customers_decision_does_not_depend_on_the_batch(kind: Any) -> None:
         (("UU",), ()),
         (("UP",), ()),
         (("UA",), ("--cubic", "UAB")),
-        (("UA",), ("--cb_type", "dm")),
+        (("UA",), ("--power_t", "0.3")),
     ],
 )
 def test_what_cannot_be_compiled_is_scored_by_vw_with_the_same_interface(
