@@ -38,7 +38,8 @@ class FeatureSpace:
 
     Attributes:
         columns: the F columns of X.
-        interactions: pairs of namespace letters, VW's `-q`; by default customer x action.
+        interactions: pairs of namespace letters, VW's `-q`; by default customer x action. Longer ones work, but
+            VW itself scores them.
         ignore_linear: letters whose first-order terms are left out, VW's `--ignore_linear`. The
             customer's own terms shift all actions alike, so they cannot change a choice; leaving them
             out keeps one action's feedback from moving the others' scores.
@@ -66,7 +67,7 @@ class FeatureSpace:
         """The part of VW's command line this space stands for."""
         args = ["-b", str(self.bits)]
         for pair in self.interactions:
-            args += ["-q", pair]
+            args += ["-q" if len(pair) == 2 else "--interactions", pair]
         for letter in self.ignore_linear:
             args += ["--ignore_linear", letter]
         return args if self.constant else [*args, "--noconstant"]

@@ -188,11 +188,8 @@ class LoggedFeedback:
                 "sha256": _sha256(staging / "feedback.parquet"),
             }
             (staging / "log.json").write_text(json.dumps(meta, indent=1) + "\n")
-            if directory.exists():
-                if any(directory.iterdir()) and not (directory / "log.json").exists():
-                    raise FeedbackError(f"{directory} exists and is not a feedback log; choose an empty directory")
-                shutil.rmtree(directory)
-            staging.rename(directory)
+            staging.chmod(0o755)
+            _replace(directory, staging)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -214,13 +211,15 @@ class LoggedFeedback:
             meta = json.loads(meta_path.read_text())
         except ValueError as error:
             raise FeedbackError(f"{meta_path} is not valid JSON ({error}); import the data again") from error
-        if meta.get("format") != FORMAT:
-            raise FeedbackError(
-                f"{meta_path}: format {meta.get('format')!r}, this version reads {FORMAT}; import the data again"
-            )
-        if _sha256(parquet_path) != meta["sha256"]:
+        if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+            found = meta.get("format") if isinstance(meta, dict) else meta
+            raise FeedbackError(f"{meta_path}: format {found!r}, this version reads {FORMAT}; import the data again")
+        if _sha256(parquet_path) != meta.get("sha256"):
             raise FeedbackError(f"{parquet_path} does not match its checksum in log.json; import the data again")
-        return cls._from_table(pq.read_table(parquet_path), meta)
+        try:
+            return cls._from_table(pq.read_table(parquet_path), meta)
+        except (KeyError, TypeError, ValueError) as error:
+            raise FeedbackError(f"{meta_path} is incomplete or damaged ({error}); import the data again") from error
 
     def _table(self) -> pa.Table:
         packed = np.packbits(self.eligible, axis=1)
@@ -242,7 +241,8 @@ class LoggedFeedback:
         features = np.empty((n, len(columns)), dtype=np.float32)
         for i, name in enumerate(columns):
             features[:, i] = table[f"x.{name}"].to_numpy()
-        packed = np.frombuffer(b"".join(row.as_py() for row in table["eligible"]), dtype=np.uint8).reshape(n, -1)
+        packed = np.frombuffer(b"".join(row.as_py() for row in table["eligible"]), dtype=np.uint8)
+        packed = packed.reshape(n, -(-len(actions) // 8))
         return cls(
             columns=columns,
             features=features,
@@ -271,6 +271,23 @@ def _refuse_rows(name: str, bad: BoolArray, values: Any, rule: str) -> None:
         found = "" if values is None else f", found {values[row]!r}"
         count = int(bad.sum())
         raise FeedbackError(f"{name} must be {rule}; wrong in {count} rows, first in row {row}{found}")
+
+
+def _replace(directory: Path, staging: Path) -> None:
+    """Put `staging` in the place of the log at `directory`; whatever interrupts leaves the old log there."""
+    if not directory.exists():
+        staging.rename(directory)
+        return
+    if not (directory / "log.json").exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise FeedbackError(f"{directory} exists and is not a feedback log; choose an empty directory")
+    aside = staging.with_name(f"{staging.name}-old")
+    directory.rename(aside)
+    try:
+        staging.rename(directory)
+    except BaseException:
+        aside.rename(directory)
+        raise
+    shutil.rmtree(aside)
 
 
 def _sha256(path: Path) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.actions import ActionSet
-from policies.errors import FeatureError, PolicyFormatError
+from policies.errors import PolicyError, PolicyFormatError
 from policies.vw_policy import Progress, VWPolicy, VWSettings
 
 FORMAT = 1
@@ -77,7 +77,9 @@ def load_policy(directory: Path) -> VWPolicy:
             model=(directory / _MODEL).read_bytes(),
             progress=Progress(**content["progress"]),
         )
-    except (KeyError, TypeError, FeatureError) as error:
+    except PolicyFormatError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, PolicyError) as error:
         raise PolicyFormatError(f"{directory / _POLICY}: incomplete or inconsistent ({error}): train again") from error
     policy.check_parity()
     return policy

@@ -26,7 +26,7 @@ from policies.errors import PolicyError
 from policies.exploration import Explorer
 from policies.vw_policy import VWPolicy, VWSettings
 
-DEFAULT_RATES = (0.02, 0.1, 0.5, 2.0, 8.0)
+DEFAULT_RATES = (0.002, 0.02, 0.1, 0.5, 2.0, 8.0)
 _WINDOW = 1000  # decisions the recent error is an exponential mean of
 _REFERENCE_ERROR = 0.125  # half the variance of a fair coin, the noisiest reward one unit wide
 _CRISPEST = 0.01  # below this error gamma does not rise any more

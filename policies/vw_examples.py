@@ -6,20 +6,18 @@ the customer's features are pushed per decision. Zeros are left out, as they are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
-from vowpal_wabbit_next import CBLabel, Example
+from vowpal_wabbit_next import CBLabel, Example, Workspace
 
 from policies.actions import ActionSet
-from policies.arrays import Float32Array, IntArray, UInt64Array
+from policies.arrays import Float32Array, Float64Array, IntArray, UInt64Array
 from policies.features import FeatureSpace, TermGroup, action_terms
 
 
-@dataclass(frozen=True)
-class _Rows:
+class _Rows(NamedTuple):
     """Non-zero features of many rows in one namespace, in compressed rows."""
 
     start: list[int]
@@ -35,16 +33,20 @@ class _FeatureGroup(Protocol):
     def truncate_to(self, i: int) -> None: ...
 
 
+Label = tuple[float, float, float]  # cost, probability, weight
+ActionScores = list[tuple[int, float]]
+
+
 class ExamplePool:
     """One reusable VW example per action of a catalogue."""
 
     def __init__(self, space: FeatureSpace, actions: ActionSet) -> None:
         self._dynamic: list[dict[str, TermGroup]] = []
-        self._groups = []
+        self._groups: list[list[tuple[_FeatureGroup, int, str]]] = []
         self.examples: list[Example] = []
         for terms in action_terms(space, actions):
             example = Example()
-            dynamic, groups = {}, {}
+            dynamic, groups = {}, []
             for letter, term in terms.items():
                 fixed = term.column < 0
                 group = cast(_FeatureGroup, example[letter])
@@ -53,31 +55,54 @@ class ExamplePool:
                 )
                 if not fixed.all():
                     dynamic[letter] = TermGroup(term.indices[~fixed], term.column[~fixed], term.coefficient[~fixed])
-                    groups[letter] = (group, int(fixed.sum()))
+                    groups.append((group, int(fixed.sum()), letter))
             example.set_label(CBLabel())
             self.examples.append(example)
             self._dynamic.append(dynamic)
             self._groups.append(groups)
         self._letters = sorted({letter for dynamic in self._dynamic for letter in dynamic})
+        self._labels: list[Label | None] = [None] * len(actions)
 
-    def fill(self, features: Float32Array, action: IntArray) -> Iterator[Example]:
-        """Refill and yield, row by row, the example of that row's action; float32 (n, F) and int64 (n,).
+    def fill(self, features: Float32Array, action: IntArray) -> Iterator[int]:
+        """Refill, row by row, the example of that row's action, and yield the action; float32 (n, F) and int64 (n,).
 
-        The example yielded is valid until the next one is asked for.
+        The example keeps the row's features until its action comes up again.
         """
         rows = {letter: self._compress(letter, features, action) for letter in self._letters}
         for i, a in enumerate(action.tolist()):
-            for letter, (group, fixed) in self._groups[a].items():
-                row = rows[letter]
-                start, end = row.start[i], row.start[i + 1]
+            for group, fixed, letter in self._groups[a]:
+                starts, indices, values = rows[letter]
+                start, end = starts[i], starts[i + 1]
                 group.truncate_to(fixed)
-                group.push_many_features(row.indices[start:end], row.values[start:end])
-            yield self.examples[a]
+                group.push_many_features(indices[start:end], values[start:end])
+            yield a
+
+    def learn(
+        self, workspace: Workspace[Any], features: Float32Array, action: IntArray, labels: Sequence[Label]
+    ) -> Float64Array:
+        """Learn row by row from the example of that row's action; the costs predicted just before, float64 (n,).
+
+        Calls VW's core directly: the public wrappers check types on every call, which takes longer than learning.
+        """
+        learn = workspace._workspace.predict_then_learn_multi_ex_one
+        cores = [example._example for example in self.examples]
+        shared = CBLabel()
+        predicted = []
+        for a, label in zip(self.fill(features, action), labels, strict=True):
+            core = cores[a]
+            # Setting a label takes twice as long as learning, and most rows repeat the label of the row before.
+            if label != self._labels[a]:
+                cost, probability, shared.weight = label
+                shared.label = (cost, probability)
+                core._set_label(shared)
+                self._labels[a] = label
+            predicted.append(cast(ActionScores, learn([core]))[0][1])
+        return np.array(predicted, dtype=np.float64)
 
     def fill_all(self, features: Float32Array, action: IntArray) -> list[Example]:
         """One decision: the examples of the actions given, filled with the customer `features` (F,)."""
         repeated = np.broadcast_to(features, (len(action), len(features)))
-        return list(self.fill(repeated, action))
+        return [self.examples[a] for a in self.fill(repeated, action)]
 
     def _compress(self, letter: str, features: Float32Array, action: IntArray) -> _Rows:
         parts = []

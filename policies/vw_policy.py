@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import numpy as np
-from vowpal_wabbit_next import CBLabel, Workspace
+from vowpal_wabbit_next import LabelType, Workspace
 
 from policies.actions import ActionSet
 from policies.arrays import BoolArray, Float32Array, Float64Array, FloatArray, IntArray
@@ -15,11 +15,10 @@ from policies.errors import FeatureError, PolicyFormatError
 from policies.exploration import Explorer
 from policies.features import FeatureSpace, LinearPlan, NotCompilableError, compile_plan
 from policies.feedback import LoggedFeedback
-from policies.vw_examples import ExamplePool
+from policies.vw_examples import ActionScores, ExamplePool
 
 PARITY_TOLERANCE = 1e-4
 Importance = Literal["propensity", "none"]
-ActionScores = list[tuple[int, float]]
 _BLOCK = 128  # every matrix product has this many rows, so a row's scores do not depend on its batch
 _LEARN_CHUNK = 50_000
 _PARITY_ROWS = 32
@@ -124,6 +123,13 @@ class VWPolicy:
                 self._workspace = Workspace(["--quiet"], model_data=model)
         except Exception as error:  # VW raises several unrelated types
             raise PolicyFormatError(f"Vowpal Wabbit refuses this policy: {error}") from error
+        if self._workspace.label_type != LabelType.CB or not self._workspace.multiline:
+            raise PolicyFormatError("the model is no contextual bandit over action features (--cb_adf): train again")
+        bits = settings.space.bits
+        if (found := len(self._workspace.weights())) != 1 << bits:
+            raise PolicyFormatError(
+                f"the model has {found} weights, the policy's -b {bits} asks for {1 << bits}: train again"
+            )
         self._pool = ExamplePool(settings.space, actions)
         self._plan = self._compile()
         self._matrix: tuple[Float32Array, Float32Array] | None = None
@@ -239,21 +245,16 @@ class VWPolicy:
         self._check(features)
         decisions = self.progress.decisions + np.arange(1, len(action) + 1)
         actions_seen = self.progress.eligible + np.cumsum(eligible)
-        if self.settings.importance == "propensity":
-            weight, probability = (decisions / actions_seen).tolist(), propensity.tolist()
-        else:
-            weight = probability = [1.0] * len(action)
         cost = (-reward / self.settings.reward_scale).tolist()
-        learn = self._workspace.predict_then_learn_one
+        if self.settings.importance == "propensity":
+            labels = list(zip(cost, propensity.tolist(), (decisions / actions_seen).tolist(), strict=True))
+        else:
+            labels = [(c, 1.0, 1.0) for c in cost]
         predicted = np.empty(len(action), dtype=np.float64)
-        i = 0
         for start in range(0, len(action), _LEARN_CHUNK):
             rows = slice(start, start + _LEARN_CHUNK)
-            for example in self._pool.fill(features[rows], action[rows]):
-                example.set_label(CBLabel(label=(cost[i], probability[i]), weight=weight[i]))
-                predicted[i] = cast(ActionScores, learn([example]))[0][1]
-                i += 1
-        if i:
+            predicted[rows] = self._pool.learn(self._workspace, features[rows], action[rows], labels[rows])
+        if len(action):
             self.progress = Progress(decisions=int(decisions[-1]), eligible=int(actions_seen[-1]))
             self._matrix = None
         return predicted * -self.settings.reward_scale

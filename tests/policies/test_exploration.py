@@ -1,0 +1,136 @@
+"""Exploration: distributions over the eligible actions."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from policies.errors import PolicyError
+from policies.exploration import Explorer, Kind, greedy, greedy_shared, softmax, squarecb, with_floor
+
+
+@st.composite
+def decisions(draw: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    n, actions = draw(st.integers(1, 6)), draw(st.integers(1, 7))
+    # Quarters meet each other and the gaps that divide by zero far more often than random floats do.
+    cells = st.one_of(st.integers(-8, 8).map(lambda i: i / 4), st.floats(-1e3, 1e3, width=32))
+    scores = draw(arrays(np.float32, (n, actions), elements=cells))
+    eligible = draw(arrays(np.bool_, (n, actions)))
+    eligible[np.arange(n), draw(arrays(np.int64, n, elements=st.integers(0, actions - 1)))] = True
+    return scores, eligible
+
+
+explorers = st.builds(
+    Explorer,
+    kind=st.sampled_from(get_args(Kind)),
+    gamma_scale=st.sampled_from([0.0, 0.5, 4.0, 1000.0]),
+    gamma_exponent=st.sampled_from([0.0, 0.5, 1.0]),
+    epsilon=st.sampled_from([0.0, 0.1, 0.7, 1.0]),
+    temperature=st.sampled_from([1e-3, 1.0, 100.0]),
+)
+
+
+@settings(deadline=None)
+@given(decision=decisions(), explorer=explorers, learned=st.sampled_from([0, 1, 16, 10**6]))
+def test_every_explorer_gives_a_distribution_over_the_eligible(decision: Any, explorer: Explorer, learned: int) -> None:
+    scores, eligible = decision
+    p = explorer.distribution(scores, eligible, learned=learned)
+    assert (p[~eligible] == 0).all()
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-12)
+    floor = explorer.epsilon / eligible.sum(axis=1, keepdims=True)
+    assert (p >= np.where(eligible, floor - 1e-12, 0)).all()
+    best = np.where(eligible, scores, -np.inf).max(axis=1)
+    chosen_best = np.where(eligible & (scores == best[:, None]), p, 0).max(axis=1)
+    assert (chosen_best >= p.max(axis=1) - 1e-12).all()
+
+
+@settings(deadline=None)
+@given(decision=decisions(), explorer=explorers)
+def test_better_scores_never_get_less_probability(decision: Any, explorer: Explorer) -> None:
+    scores, eligible = decision
+    p = explorer.distribution(scores, eligible, learned=9)
+    for row in range(len(scores)):
+        listed = np.flatnonzero(eligible[row])
+        order = listed[np.argsort(scores[row, listed], kind="stable")]
+        higher, lower = order[1:], order[:-1]
+        strict = scores[row, higher] > scores[row, lower]
+        assert (p[row, higher] - p[row, lower] >= -1e-12)[strict].all()
+
+
+@settings(deadline=None)
+@given(decision=decisions(), explorer=explorers, ineligible_score=st.sampled_from([-1e30, 0.0, 0.25, 1e30]))
+def test_scores_of_ineligible_actions_do_not_matter(decision: Any, explorer: Explorer, ineligible_score: float) -> None:
+    scores, eligible = decision
+    changed = np.where(eligible, scores, np.float32(ineligible_score))
+    np.testing.assert_array_equal(
+        explorer.distribution(changed, eligible, learned=4), explorer.distribution(scores, eligible, learned=4)
+    )
+
+
+def test_squarecb_is_inverse_gap_weighting() -> None:
+    p = squarecb(np.array([[1.0, 0.5, 0.8, 9.0]]), np.array([[True, True, True, False]]), gamma=10)
+    np.testing.assert_allclose(p, [[1 - 1 / 8 - 1 / 5, 1 / 8, 1 / 5, 0]])
+
+
+def test_squarecb_survives_an_ineligible_action_whose_gap_cancels_the_count() -> None:
+    p = squarecb(np.array([[0.0, 0.0, 0.2]]), np.array([[True, True, False]]), gamma=10)
+    np.testing.assert_allclose(p, [[0.5, 0.5, 0]])
+
+
+def test_nothing_learned_is_uniform_under_squarecb() -> None:
+    p = Explorer(gamma_exponent=0).distribution(np.array([[3.0, 1.0]]), np.ones((1, 2), dtype=bool), learned=0)
+    np.testing.assert_allclose(p, 0.5)
+
+
+def test_greedy_takes_the_first_of_equals_and_epsilon_greedy_shares() -> None:
+    scores, eligible = np.array([[1.0, 2.0, 2.0, 3.0]]), np.array([[True, True, True, False]])
+    np.testing.assert_array_equal(greedy(scores, eligible), [[0, 1, 0, 0]])
+    np.testing.assert_array_equal(greedy_shared(scores, eligible), [[0, 0.5, 0.5, 0]])
+
+
+def test_softmax_is_boltzmann_and_does_not_overflow() -> None:
+    eligible = np.ones((1, 2), dtype=bool)
+    p = softmax(np.array([[1.0, 0.0]]), eligible, temperature=0.5)
+    np.testing.assert_allclose(p[0, 0] / p[0, 1], np.exp(2))
+    np.testing.assert_array_equal(softmax(np.array([[1e30, -1e30]]), eligible, temperature=1e-3), [[1, 0]])
+
+
+@settings(deadline=None)
+@given(decision=decisions(), epsilon=st.floats(0, 1))
+def test_the_floor_is_the_nearest_distribution_above_it(decision: Any, epsilon: float) -> None:
+    """Optimality: every action above its floor was lowered by one and the same amount, those at it by less."""
+    scores, eligible = decision
+    p = softmax(scores, eligible, temperature=0.5)
+    floored = with_floor(p, eligible, epsilon=epsilon)
+    for row in range(len(p)):
+        floor = epsilon / eligible[row].sum()
+        lowered = (p - floored)[row, eligible[row]]
+        above = floored[row, eligible[row]] > floor + 1e-9
+        assert np.ptp(lowered[above]) < 1e-9 if above.any() else epsilon > 1 - 1e-6
+        if above.any():
+            assert (lowered <= lowered[above].max() + 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("kind", "thompson", "unknown exploration 'thompson'; choose one of squarecb"),
+        ("gamma_scale", -1.0, "gamma_scale must be at least 0, got -1.0"),
+        ("gamma_exponent", 1.5, "gamma_exponent must be between 0 and 1, got 1.5"),
+        ("epsilon", float("nan"), "epsilon must be between 0 and 1, got nan"),
+        ("temperature", 0.0, "temperature must be above 0, got 0.0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(field: str, value: Any, message: str) -> None:
+    with pytest.raises(PolicyError, match=message):
+        Explorer(**{field: value})
+
+
+def test_settings_survive_json() -> None:
+    explorer = Explorer(kind="softmax", epsilon=0.1, temperature=3.0)
+    assert Explorer(**explorer.to_json()) == explorer
