@@ -73,7 +73,7 @@ def replay(log: LoggedFeedback, policy: OnlinePolicy, *, seed: int, batch: int =
         batch: customers decided between two updates.
 
     Raises:
-        EvaluationError: logging was not uniform over the eligible actions.
+        EvaluationError: logging was not uniform over the eligible actions, or the policy never took a logged one.
     """
     if not np.allclose(log.propensity * log.eligible.sum(axis=1), 1.0, rtol=1e-6):
         raise EvaluationError(
@@ -101,6 +101,10 @@ def replay(log: LoggedFeedback, policy: OnlinePolicy, *, seed: int, batch: int =
         )
         rewards.append(log.reward[kept])
         actions.append(chosen)
+    if not rewards:
+        raise EvaluationError(
+            f"the policy chose none of the {len(log)} logged actions, so nothing is known of it; give more rows"
+        )
     return Replay(np.concatenate(rewards), np.concatenate(actions))
 
 
