@@ -51,6 +51,8 @@ def train_command(
     from policies.review.publish import publish
     from policies.training import TrainingSettings, train
 
+    registry = Store(store)
+    registry.check()
     console = Console()
     feedback = LoggedFeedback.load(log)
     training = load_retailer(config).training
@@ -74,7 +76,7 @@ def train_command(
             result,
             feedback.with_reward(reward or feedback.reward_name),
             settings,
-            store=Store(store),
+            store=registry,
             model=training.model,
             name=name or log.name,
         )
