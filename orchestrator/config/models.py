@@ -170,7 +170,14 @@ class Training(Settings):
     """`training.yaml`: how policies are learned and under which name they are registered."""
 
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "journey-policy"
-    learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.002, 0.02, 0.1, 0.5, 2, 8)
+    learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
+        0.002,
+        0.02,
+        0.1,
+        0.5,
+        2,
+        8,
+    )
     split: Annotated[float, Field(gt=0, lt=1)] = 0.5
     interactions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2,3}$")], ...] = ("UA",)
     exploration: Exploration = Exploration()
