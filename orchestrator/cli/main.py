@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 
 import typer
 
@@ -35,9 +34,7 @@ app.command("demo")(demo_command)
 def main() -> None:
     """Run the command; an error we understand is one message on stderr and exit code 2."""
     try:
-        # Ctrl-C ends a command that runs until told to; it is no error.
-        with suppress(KeyboardInterrupt):
-            app()
+        app()
     except (OrchestratorError, PolicyError) as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(2)
