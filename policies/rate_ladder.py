@@ -102,6 +102,8 @@ class RateLadder:
         reward: Float64Array,
     ) -> Float64Array:
         """Every rung learns; arguments and return value as `VWPolicy.learn_rows`, from the best rung so far."""
+        if not len(action):
+            return np.empty(0)
         best = int(np.argmin(self.loss))
         self._learned += len(action)
         share = min(1.0, len(action) / min(self._learned, _WINDOW))
