@@ -45,7 +45,7 @@ def make_ladder(**changes: Any) -> RateLadder:
 
 
 class Learnless(FixedPolicy):
-    def learn_rows(self, features: Any, **rows: Any) -> Any:
+    def learn_rows(self, features: Any, **rows: Any) -> Any:  # noqa: ARG002
         return np.zeros(len(features))
 
 
@@ -59,7 +59,7 @@ def test_replay_of_a_fixed_action_sees_exactly_its_logged_rows() -> None:
 
 def test_online_learning_finds_the_right_action() -> None:
     run = replay(make_log(), make_ladder(), seed=1)
-    assert run.reward[-500:].mean() > 0.85 > 0.6 > make_log().reward.mean()
+    assert run.reward[-500:].mean() > 0.85
 
 
 def test_replay_is_repeatable() -> None:
@@ -88,6 +88,19 @@ def test_the_ladder_takes_the_rate_that_predicts_best() -> None:
     )
     assert ladder.best.settings.learning_rate == 0.5
     np.testing.assert_array_equal(ladder.scores(log.features), ladder.rungs[1].scores(log.features))
+
+
+def test_the_ladders_choice_does_not_depend_on_how_rows_are_batched() -> None:
+    log = make_log(1000, noise=0.5)
+    whole, parts = make_ladder(), make_ladder()
+    for ladder, size in ((whole, 1000), (parts, 10)):
+        for start in range(0, 1000, size):
+            rows = slice(start, start + size)
+            ladder.learn_rows(
+                log.features[rows], eligible=np.full(size, 2), action=log.action[rows],
+                propensity=log.propensity[rows], reward=log.reward[rows],
+            )  # fmt: skip
+    np.testing.assert_allclose(whole.loss, parts.loss)
 
 
 def test_learning_from_no_rows_changes_nothing() -> None:
