@@ -15,6 +15,7 @@ _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
+_CHUNK = 8192  # ids worked on at a time, so that the temporaries stay in the cache
 
 
 def philox4x32(counter: UInt32Array, key: tuple[int, int]) -> UInt32Array:
@@ -49,12 +50,18 @@ def uniforms(ids: UInt64Array, *, stream: str, seed: int = 0) -> Float64Array:
     Returns:
         float64 (n,) with 53 random bits each.
     """
-    counter = np.empty((len(ids), 4), dtype=np.uint32)
-    counter[:, 0], counter[:, 1] = ids[:, 1] & _LOW, ids[:, 1] >> _SHIFT
-    counter[:, 2], counter[:, 3] = ids[:, 0] & _LOW, ids[:, 0] >> _SHIFT
-    words = philox4x32(counter, (seed & 0xFFFFFFFF, murmur3(stream.encode(), seed=seed >> 32)))
-    high, low = words[:, 0].astype(np.uint64), words[:, 1].astype(np.uint64)
-    return ((high << np.uint64(21)) | (low >> np.uint64(11))).astype(np.float64) / 2.0**53
+    key = seed & 0xFFFFFFFF, murmur3(stream.encode(), seed=seed >> 32)
+    u = np.empty(len(ids))
+    for start in range(0, len(ids), _CHUNK):
+        block = ids[start : start + _CHUNK]
+        counter = np.empty((len(block), 4), dtype=np.uint32)
+        counter[:, 0], counter[:, 1] = block[:, 1] & _LOW, block[:, 1] >> _SHIFT
+        counter[:, 2], counter[:, 3] = block[:, 0] & _LOW, block[:, 0] >> _SHIFT
+        words = philox4x32(counter, key)
+        high, low = words[:, 0].astype(np.uint64), words[:, 1].astype(np.uint64)
+        u[start : start + _CHUNK] = (high << np.uint64(21)) | (low >> np.uint64(11))
+    u /= 2.0**53
+    return u
 
 
 def draw(distribution: Float64Array, u: Float64Array) -> IntArray:

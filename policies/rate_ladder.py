@@ -102,20 +102,24 @@ class RateLadder:
         reward: Float64Array,
     ) -> Float64Array:
         """Every rung learns; arguments and return value as `VWPolicy.learn_rows`, from the best rung so far."""
+        if not len(action):
+            return np.empty(0)
         best = int(np.argmin(self.loss))
         self._learned += len(action)
         share = min(1.0, len(action) / min(self._learned, _WINDOW))
         weighted = self.rungs[0].settings.importance == "propensity"
         weight = 1.0 / (propensity * eligible) if weighted else np.ones(len(action))
+        lowest = np.minimum.accumulate(np.concatenate([[self._range[0]], reward]))
+        highest = np.maximum.accumulate(np.concatenate([[self._range[1]], reward]))
         predictions = []
         for r, rung in enumerate(self.rungs):
             predicted = rung.learn_rows(
                 features, eligible=eligible, action=action, propensity=propensity, reward=reward
             )
-            # A prediction outside everything ever seen is as wrong as the end of that range, no more.
-            error = (np.clip(predicted, *self._range) - reward) / rung.settings.reward_scale
+            # A prediction outside everything seen before is as wrong as the end of that range, no more.
+            error = (np.clip(predicted, lowest[:-1], highest[:-1]) - reward) / rung.settings.reward_scale
             self.loss[r] += float(np.sum(weight * error**2))
             self._recent[r] += share * (float(np.mean(error**2)) - self._recent[r])
             predictions.append(predicted)
-        self._range = (min(self._range[0], float(reward.min())), max(self._range[1], float(reward.max())))
+        self._range = (float(lowest[-1]), float(highest[-1]))
         return predictions[best]

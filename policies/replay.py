@@ -73,7 +73,7 @@ def replay(log: LoggedFeedback, policy: OnlinePolicy, *, seed: int, batch: int =
         batch: customers decided between two updates.
 
     Raises:
-        EvaluationError: logging was not uniform over the eligible actions, or the policy never took a logged one.
+        EvaluationError: logging was not uniform over the eligible actions, or no decision was the logged one.
     """
     if not np.allclose(log.propensity * log.eligible.sum(axis=1), 1.0, rtol=1e-6):
         raise EvaluationError(
@@ -103,7 +103,7 @@ def replay(log: LoggedFeedback, policy: OnlinePolicy, *, seed: int, batch: int =
         actions.append(chosen)
     if not rewards:
         raise EvaluationError(
-            f"the policy chose none of the {len(log)} logged actions, so nothing is known of it; give more rows"
+            f"none of the policy's {len(log)} decisions was the logged one; replay needs a longer log"
         )
     return Replay(np.concatenate(rewards), np.concatenate(actions))
 

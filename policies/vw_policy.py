@@ -260,7 +260,9 @@ class VWPolicy:
         return predicted * -self.settings.reward_scale
 
     def check_parity(self) -> float:
-        """Largest difference between compiled and VW's own scores on random customers, in units of `reward_scale`.
+        """Largest difference between compiled and VW's own scores on random customers.
+
+        In units of `reward_scale`, or relative to the score where that is larger than one unit.
 
         Raises:
             PolicyFormatError: it exceeds 1e-4.
@@ -269,7 +271,9 @@ class VWPolicy:
             return 0.0
         shape = (_PARITY_ROWS, len(self.columns))
         probe = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-        difference = np.abs(self.scores(probe) - self.vw_scores(probe)) / self.settings.reward_scale
+        reference = self.vw_scores(probe)
+        unit = np.maximum(np.abs(reference), self.settings.reward_scale)
+        difference = np.abs(self.scores(probe) - reference) / unit
         worst = float(difference.max(initial=0.0))
         if not worst <= PARITY_TOLERANCE:
             raise PolicyFormatError(

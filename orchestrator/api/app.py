@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from orchestrator.api.docs import add_docs
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
 from orchestrator.api.routes import decisions, events, health, outcomes, policy
 from orchestrator.api.tracing import RequestIds
@@ -46,6 +47,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
@@ -53,4 +56,5 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     add_problem_handlers(app)
     for routes in (decisions, events, outcomes, policy, health):
         app.include_router(routes.router)
+    add_docs(app)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,7 @@ def ui_command(
     """
     from policies.registry.ui import MlflowUI
 
+    _stop_on_sigterm()
     with MlflowUI(store, port=port, model=model) as ui:
         for name, link in ui.links.items():
             typer.echo(f"{name:9} {link}")
@@ -74,4 +76,14 @@ def demo_command(
     """
     from orchestrator.cli.demo import run_demo
 
+    _stop_on_sigterm()
     run_demo(folder, store=store, stop=exit_, seed=seed)
+
+
+def _stop_on_sigterm() -> None:
+    """A polite kill ends the servers started here too, as Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

@@ -103,7 +103,7 @@ class Decider:
             if job.key is not None
         ]
         write_rows(connection, idempotency, keys)
-        ranking = rank(decided.scores, decided.distribution, decided.eligible)
+        ranking = rank(decided.scores, decided.distribution, decided.eligible, decided.action)
         return [
             DecisionMade(
                 decision_id=decision_id,
@@ -134,7 +134,7 @@ def made_from_row(row: Row) -> DecisionMade:
     eligible = np.unpackbits(packed, count=len(layout.actions)).astype(bool)
     scores = np.frombuffer(row["scores"], dtype=np.float32)
     distribution = np.frombuffer(row["distribution"], dtype=np.float64)
-    ranking = rank(scores[None], distribution[None], eligible[None])
+    ranking = rank(scores[None], distribution[None], eligible[None], np.array([row["action"]]))
     return DecisionMade(
         decision_id=row["decision_id"],
         customer_id=row["customer_id"],

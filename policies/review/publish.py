@@ -145,15 +145,25 @@ def _metrics(result: TrainingResult) -> list[tuple[str, float, int]]:
     ]
     for outcome in result.league.outcomes:
         for standing in result.league.of(outcome):
-            policy = "".join(c if c.isalnum() or c in "_-. " else "" for c in standing.policy)
-            metrics.append((f"value {outcome}/{policy}", standing.snips.value, 0))
-        mine = result.league.standing(result.policy.name, outcome)
+            metrics.append((f"value {outcome}/{_metric_name(standing.policy)}", standing.snips.value, 0))
+    mine = result.league.standing(result.policy.name, result.league.outcomes[0])
+    metrics += [
+        ("evidence/lower", mine.snips.lower, 0),
+        ("evidence/upper", mine.snips.upper, 0),
+        ("evidence/effective_sample_size", mine.snips.effective_sample_size, 0),
+    ]
+    if mine.difference is not None:
         metrics += [
-            (f"interval {outcome}/lower", mine.snips.lower, 0),
-            (f"interval {outcome}/upper", mine.snips.upper, 0),
-            (f"interval {outcome}/effective_sample", mine.snips.effective_sample_size, 0),
+            ("evidence/difference", mine.difference.value, 0),
+            ("evidence/difference_lower", mine.difference.lower, 0),
+            ("evidence/difference_upper", mine.difference.upper, 0),
         ]
     return metrics
+
+
+def _metric_name(policy: str) -> str:
+    """MLflow allows letters, digits and a few signs; `fixed: email.mens` becomes `fixed email.mens`."""
+    return "".join(c for c in policy if c.isalnum() or c in "_-. ")
 
 
 def _digest(log: LoggedFeedback) -> str:

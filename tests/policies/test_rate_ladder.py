@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from policies.actions import ActionSet
-from policies.errors import PolicyError
 from policies.exploration import Explorer
 from policies.features import FeatureSpace
 from policies.rate_ladder import RateLadder
@@ -57,13 +56,6 @@ def test_its_loss_is_the_weighted_squared_error_of_predictions_made_before_learn
     assert ladder.best is ladder.rungs[int(np.argmin(ladder.loss))]
 
 
-def test_how_a_log_is_cut_into_batches_does_not_change_what_is_learned() -> None:
-    whole, cut = (RateLadder(settings(), ActionSet.of("a", "b", "c")) for _ in range(2))
-    feed(whole, rows(), batch=N)
-    feed(cut, rows(), batch=7)
-    assert [rung.model for rung in whole.rungs] == [rung.model for rung in cut.rungs]
-
-
 def test_gamma_is_as_asked_at_an_error_of_an_eighth_and_inverse_to_it() -> None:
     explorer = Explorer(gamma_scale=8.0)
     made = VWSettings(space=FeatureSpace.of_customer(("x",)), explorer=explorer, importance="none")
@@ -74,9 +66,3 @@ def test_gamma_is_as_asked_at_an_error_of_an_eighth_and_inverse_to_it() -> None:
     assert fair_coin.explorer.gamma_scale == pytest.approx(8.0, rel=1e-3)
     sure.learn_rows(np.ones((2000, 1), np.float32), **one, reward=np.zeros(2000))
     assert sure.explorer.gamma_scale == pytest.approx(8.0 * 0.125 / 0.01)
-
-
-@pytest.mark.parametrize("rates", [(), (0.1, 0.0), (-1.0,)])
-def test_a_rate_that_cannot_learn_is_refused(rates: tuple[float, ...]) -> None:
-    with pytest.raises(PolicyError, match="learning rates must be positive and at least one"):
-        RateLadder(settings(), ActionSet.of("a", "b"), rates=rates)

@@ -1,104 +1,120 @@
-"""Online learning by replay: on the real e-mail test, and where the truth is known."""
+"""Online replay, and several learning rates side by side."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from policies.actions import ActionSet
-from policies.arrays import BoolArray, Float32Array, Float64Array
-from policies.errors import EvaluationError
+from policies.baselines import FixedPolicy
+from policies.errors import EvaluationError, PolicyError
 from policies.exploration import Explorer
+from policies.features import FeatureSpace
 from policies.feedback import LoggedFeedback
-from policies.replay import online_ladder, replay
+from policies.rate_ladder import RateLadder
+from policies.replay import replay
+from policies.vw_policy import VWSettings
+
+COLUMNS = ("x", "y")
 
 
-class Always:
-    """Chooses by a fixed distribution and remembers what it was told."""
-
-    def __init__(self, p: list[float]) -> None:
-        self.p = np.array(p)
-        self.propensities: list[float] = []
-
-    def scores(self, features: Float32Array) -> Float32Array:
-        return np.zeros((len(features), len(self.p)), dtype=np.float32)
-
-    def distribution(self, scores: Float32Array, eligible: BoolArray) -> Float64Array:  # noqa: ARG002
-        return np.tile(self.p, (len(scores), 1))
-
-    def learn_rows(self, features: Float32Array, **told: Float64Array) -> Float64Array:
-        self.propensities += told["propensity"].tolist()
-        return np.zeros(len(features))
-
-
-def uniform_log(*, n: int = 3_000, seed: int = 0) -> LoggedFeedback:
-    random = np.random.default_rng(seed)
-    action = random.integers(0, 3, n)
+def make_log(rows: int = 4000, *, noise: float = 0.0) -> LoggedFeedback:
+    """Uniform logging; the right action is the sign of x."""
+    random = np.random.default_rng(0)
+    features = random.standard_normal((rows, 2)).astype(np.float32)
+    action = random.integers(2, size=rows)
+    right = (action == (features[:, 0] > 0)).astype(float)
     return LoggedFeedback(
-        columns=("x",),
-        features=random.random((n, 1)).astype(np.float32),
-        actions=ActionSet.of("a", "b", "c"),
-        eligible=np.ones((n, 3), dtype=bool),
+        columns=COLUMNS,
+        features=features,
+        actions=ActionSet.of("left", "right"),
+        eligible=np.ones((rows, 2), dtype=bool),
         action=action,
-        propensity=np.full(n, 1 / 3),
-        reward=(random.random(n) < np.array([0.1, 0.5, 0.3])[action]).astype(np.float64),
-        customer=np.array([str(i) for i in range(n)], dtype=object),
+        propensity=np.full(rows, 0.5),
+        reward=right + noise * random.standard_normal(rows),
+        customer=np.arange(rows).astype(str).astype(object),
     )
 
 
-def test_on_the_real_test_learning_online_earns_nearly_what_the_best_mail_does(mail_test: LoggedFeedback) -> None:
-    means = [replay(mail_test, online_ladder(mail_test, explorer=Explorer()), seed=seed).mean for seed in range(5)]
-    assert np.mean(means) >= 0.175
-    assert min(means) >= 0.170
+def make_ladder(**changes: Any) -> RateLadder:
+    settings = VWSettings(space=FeatureSpace.of_customer(COLUMNS), explorer=Explorer(kind="squarecb"))
+    return RateLadder(replace(settings, **changes), ActionSet.of("left", "right"), rates=(0.001, 0.5))
 
 
-def test_a_seed_decides_everything(mail_test: LoggedFeedback) -> None:
-    part = mail_test.take(np.arange(2_000))
-
-    def run(seed: int) -> tuple[bytes, bytes]:
-        found = replay(part, online_ladder(part, explorer=Explorer()), seed=seed)
-        return found.reward.tobytes(), found.action.tobytes()
-
-    assert run(1) == run(1)
-    assert run(1) != run(2)
+class Learnless(FixedPolicy):
+    def learn_rows(self, features: Any, **rows: Any) -> Any:  # noqa: ARG002
+        return np.zeros(len(features))
 
 
-def test_a_policy_that_always_does_the_same_earns_that_arms_mean() -> None:
-    log = uniform_log()
-    run = replay(log, Always([0, 1, 0]), seed=0)
-    assert len(run.reward) == (log.action == 1).sum()
-    assert run.mean == pytest.approx(log.reward[log.action == 1].mean())
-    assert set(run.action.tolist()) == {1}
+def test_replay_of_a_fixed_action_sees_exactly_its_logged_rows() -> None:
+    log = make_log()
+    run = replay(log, Learnless(log.actions, log.columns, "left"), seed=3)
+    assert len(run.reward) == (log.action == 0).sum()
+    assert run.mean == pytest.approx(log.reward[log.action == 0].mean())
+    assert (run.action == 0).all()
 
 
-def test_what_is_kept_is_as_if_the_policy_had_decided() -> None:
-    """Actions are kept in the policy's own proportions, and it learns its own propensities."""
-    policy = Always([0.6, 0.1, 0.3])
-    run = replay(uniform_log(n=20_000), policy, seed=0)
-    shares = np.bincount(run.action, minlength=3) / len(run.action)
-    np.testing.assert_allclose(shares, policy.p, atol=0.02)
-    assert policy.propensities == policy.p[run.action].tolist()
+def test_online_learning_finds_the_right_action() -> None:
+    run = replay(make_log(), make_ladder(), seed=1)
+    assert run.reward[-500:].mean() > 0.85
 
 
-def test_the_online_learner_finds_the_best_action() -> None:
-    log = uniform_log()
-    run = replay(log, online_ladder(log, explorer=Explorer()), seed=0)
-    late = run.action[len(run.action) // 2 :]
-    assert (late == 1).mean() > 0.7
-    assert run.mean > 0.4
+def test_replay_is_repeatable() -> None:
+    one, two = (replay(make_log(600), make_ladder(), seed=5) for _ in range(2))
+    np.testing.assert_array_equal(one.reward, two.reward)
+    assert len(one.reward) != len(replay(make_log(600), make_ladder(), seed=6).reward)
 
 
-def test_a_log_that_was_not_uniform_is_refused() -> None:
-    log = uniform_log(n=100)
-    for propensity in (np.full(100, 0.5), np.where(np.arange(100) == 7, 0.34, 1 / 3)):
-        with pytest.raises(EvaluationError, match="uniform over the eligible actions; use `journey evaluate`"):
-            replay(replace(log, propensity=propensity), Always([0, 1, 0]), seed=0)
+def test_replay_refuses_logs_that_were_not_uniform() -> None:
+    log = make_log(10)
+    with pytest.raises(EvaluationError, match="uniform over the eligible actions"):
+        replay(replace(log, propensity=np.full(10, 0.4)), make_ladder(), seed=0)
 
 
-def test_a_log_without_a_single_match_is_refused() -> None:
-    log = uniform_log(n=50)
-    never = log.take(log.action != 1)
-    with pytest.raises(EvaluationError, match=f"none of the {len(never)} logged actions"):
-        replay(never, Always([0, 1, 0]), seed=0)
+def test_replay_refuses_to_conclude_from_nothing() -> None:
+    log = make_log(50)
+    with pytest.raises(EvaluationError, match="none of the policy's"):
+        replay(log.take(log.action == 1), Learnless(log.actions, log.columns, "left"), seed=0)
+
+
+def test_the_ladder_takes_the_rate_that_predicts_best() -> None:
+    log = make_log(2000)
+    ladder = make_ladder()
+    ladder.learn_rows(
+        log.features, eligible=np.full(2000, 2), action=log.action, propensity=log.propensity, reward=log.reward
+    )
+    assert ladder.best.settings.learning_rate == 0.5
+    np.testing.assert_array_equal(ladder.scores(log.features), ladder.rungs[1].scores(log.features))
+
+
+def test_the_ladders_choice_does_not_depend_on_how_rows_are_batched() -> None:
+    log = make_log(1000, noise=0.5)
+    whole, parts = make_ladder(), make_ladder()
+    for ladder, size in ((whole, 1000), (parts, 10)):
+        for start in range(0, 1000, size):
+            rows = slice(start, start + size)
+            ladder.learn_rows(
+                log.features[rows], eligible=np.full(size, 2), action=log.action[rows],
+                propensity=log.propensity[rows], reward=log.reward[rows],
+            )  # fmt: skip
+    np.testing.assert_allclose(whole.loss, parts.loss)
+
+
+def test_learning_from_no_rows_changes_nothing() -> None:
+    log = make_log(200)
+    ladder = make_ladder()
+    rows = {"eligible": np.full(200, 2), "action": log.action, "propensity": log.propensity, "reward": log.reward}
+    ladder.learn_rows(log.features, **rows)
+    loss, gamma = ladder.loss.copy(), ladder.explorer.gamma_scale
+    assert ladder.learn_rows(log.features[:0], **{k: v[:0] for k, v in rows.items()}).shape == (0,)
+    np.testing.assert_array_equal(ladder.loss, loss)
+    assert ladder.explorer.gamma_scale == gamma
+
+
+@pytest.mark.parametrize("rates", [(), (0.0,), (0.1, -1.0)])
+def test_rates_must_be_positive(rates: tuple[float, ...]) -> None:
+    with pytest.raises(PolicyError, match="learning rates must be positive"):
+        RateLadder(VWSettings(space=FeatureSpace.of_customer(COLUMNS)), ActionSet.of("a"), rates=rates)

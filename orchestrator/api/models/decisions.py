@@ -106,7 +106,9 @@ class DecisionResponse(BaseModel):
     propensity: float = Field(description="Probability with which this action was chosen.")
     policy_version: str
     decided_at: datetime
-    candidates: list[Candidate] = Field(description="Eligible actions, best score first, at most 20.")
+    candidates: list[Candidate] = Field(
+        description="Eligible actions, best score first, at most 20; always with the chosen one."
+    )
 
 
 class ActionConsidered(BaseModel):

@@ -1,0 +1,20 @@
+"""Run the benchmarks: `python -m benchmarks` for all, or name some: `python -m benchmarks learner ope_speed`."""
+
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    known = sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name != "__main__")
+    chosen = sys.argv[1:] or known
+    if unknown := set(chosen) - set(known):
+        sys.exit(f"unknown benchmark {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    for name in chosen:
+        print(f"\n== {name}", flush=True)
+        importlib.import_module(f"benchmarks.{name}").main()
+
+
+if __name__ == "__main__":
+    main()
