@@ -51,7 +51,7 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
     """Run the whole path; ends after the table if `stop`, else on Ctrl-C.
 
     Args:
-        folder: where the demo keeps its feedback log and database; made anew.
+        folder: where the demo keeps its feedback log, database and server log; those are made anew.
         store: MLflow store.
         stop: do not wait for Ctrl-C.
         seed: of every random draw.
@@ -60,8 +60,7 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
     console = Console(width=None if sys.stdout.isatty() else 140)
     started = time.monotonic()
     retailer = load_retailer(CONFIG)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    _make_anew(folder)
     console.rule("1  Real shopping histories in")
     events = _until_now(import_complete_journey(retailer))
     console.print(
@@ -152,6 +151,14 @@ def gather(retailer: Retailer, events: Events, *, seed: int, console: Console) -
             )
         )
     return LoggedFeedback.concat(parts)
+
+
+def _make_anew(folder: Path) -> None:
+    """Remove what an earlier demo left in the folder, and nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "feedback", ignore_errors=True)
+    for old in (*folder.glob("journey.db*"), folder / "server.log"):
+        old.unlink(missing_ok=True)
 
 
 def _money(retailer: Retailer, answer: Responses) -> np.ndarray[Any, np.dtype[np.float64]]:
