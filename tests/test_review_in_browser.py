@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ def page(browser: Any) -> Iterator[Any]:
 def test_the_link_to_the_policies_leads_to_the_version_with_its_evidence(shown: Shown, page: Any) -> None:
     page.goto(shown.ui.links["policies"])
     page.get_by_text("Next best action per customer").first.wait_for(timeout=30 * SECOND)
-    page.get_by_text("@ champion").or_(page.get_by_text("champion", exact=True)).first.wait_for(timeout=10 * SECOND)
+    version = page.get_by_role("row").filter(has_text="Version 1")
+    version.filter(has_text=re.compile("@.champion")).wait_for(timeout=10 * SECOND)
     page.goto(f"{shown.ui.url}/#/models/mail/versions/1")
     page.get_by_text(shown.published.headline).first.wait_for(timeout=30 * SECOND)
     for standing in shown.result.league.of("reward"):
