@@ -79,10 +79,12 @@ class EligibilityRules:
 
     def _today(self, now: float) -> ReasonArray:
         today = datetime.fromtimestamp(now, UTC).date()
-        if today != self._of_day[0]:
-            # One assignment, so that another thread sees either day whole.
-            self._of_day = today, np.array([_dated(action, today) for action in self._actions], dtype=np.uint8)
-        return self._of_day[1]
+        # Read and written once each, so that every thread sees its own day whole.
+        of_day = self._of_day
+        if today != of_day[0]:
+            of_day = today, np.array([_dated(action, today) for action in self._actions], dtype=np.uint8)
+            self._of_day = of_day
+        return of_day[1]
 
 
 def _dated(action: Action, today: date) -> Reason:

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from policies.actions import ActionSet
 from policies.arrays import BoolArray, Float32Array, Float64Array, FloatArray
-from policies.feedback import MONEY
+from policies.errors import FeatureError
+from policies.feedback import MONEY, LoggedFeedback
 
 
 class Policy(Protocol):
@@ -47,3 +48,24 @@ def priced(policy: Policy, scores: Float32Array) -> Float32Array:
 def choose_probabilities(policy: Policy, features: Float32Array, eligible: BoolArray) -> Float64Array:
     """The policy's distribution over its actions at their own cost, (n, A): what off-policy evaluation asks for."""
     return policy.distribution(priced(policy, policy.scores(features)), eligible)
+
+
+def probabilities_on(policy: Policy, log: LoggedFeedback) -> Float64Array:
+    """`choose_probabilities` on a log's rows, (n, A), with the policy's columns found by name.
+
+    Raises:
+        FeatureError: the log lacks a column of the policy, or is over other actions.
+    """
+    if policy.actions.ids != log.actions.ids:
+        raise FeatureError(
+            f"policy {policy.name!r} is over other actions than the log; rebind it with `with_actions(log.actions)`"
+        )
+    position = {name: i for i, name in enumerate(log.columns)}
+    if unknown := [c for c in policy.columns if c not in position]:
+        raise FeatureError(
+            f"policy {policy.name!r} expects {len(unknown)} columns this log does not have "
+            f"({', '.join(unknown[:5])}); judge it on a log imported with the configuration it was trained with"
+        )
+    same = policy.columns == log.columns
+    features = log.features if same else log.features[:, [position[name] for name in policy.columns]]
+    return choose_probabilities(policy, features, log.eligible)

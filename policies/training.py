@@ -15,7 +15,7 @@ from policies.evaluation.league import LeagueTable, league_table
 from policies.exploration import Explorer
 from policies.features import FeatureSpace
 from policies.feedback import LoggedFeedback
-from policies.policy import Policy, choose_probabilities
+from policies.policy import Policy, probabilities_on
 from policies.rate_ladder import DEFAULT_RATES, RateLadder
 from policies.vw_policy import VWPolicy, VWSettings
 
@@ -151,9 +151,13 @@ def baselines(log: LoggedFeedback) -> dict[str, Policy]:
 
 
 def judge_policies(log: LoggedFeedback, policies: dict[str, Policy], *, reference: str, seed: int) -> LeagueTable:
-    """League table of policies on a log none of them has seen: the reward first, then every other outcome."""
+    """League table of policies on a log none of them has seen: the reward first, then every other outcome.
+
+    Raises:
+        FeatureError: a policy has columns the log lacks, or is over other actions.
+    """
     log = log.net()
-    chosen = {name: choose_probabilities(p, log.features, log.eligible) for name, p in policies.items()}
+    chosen = {name: probabilities_on(p, log) for name, p in policies.items()}
     outcomes = dict.fromkeys([log.reward_name, *log.outcomes])
     return league_table(
         log,

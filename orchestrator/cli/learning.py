@@ -51,6 +51,8 @@ def train_command(
     from policies.review.publish import publish
     from policies.training import TrainingSettings, train
 
+    registry = Store(store)
+    registry.check()
     console = terminal()
     feedback = LoggedFeedback.load(log)
     training = load_retailer(config).training
@@ -74,7 +76,7 @@ def train_command(
             result,
             feedback.with_reward(reward or feedback.reward_name),
             settings,
-            store=Store(store),
+            store=registry,
             model=training.model,
             name=name or log.name,
         )
@@ -115,7 +117,7 @@ def evaluate_command(
     for name in policy:
         loaded = _find_policy(name, store=store, model=model)
         found[name] = loaded if loaded.actions == judge.actions else loaded.with_actions(judge.actions)
-    league = judge_policies(judge, found | baselines(learn), reference=best_fixed(learn).name, seed=seed)
+    league = judge_policies(judge, found | baselines(learn), reference=best_fixed(learn.net()).name, seed=seed)
     typer.echo(league_text(league))
     for name in found:
         typer.echo(headline(league, name))
@@ -136,7 +138,7 @@ def evaluate_command(
 
 def replay_command(
     log: LogOption,
-    seeds: Annotated[int, typer.Option(help="Number of runs, each with another order of customers.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of runs, each with another order of customers.")] = 5,
     reward: RewardOption = "",
     gamma_scale: Annotated[float, typer.Option(help="SquareCB's exploitation strength.")] = 10.0,
 ) -> None:

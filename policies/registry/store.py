@@ -53,6 +53,14 @@ class Store:
         """Where runs keep their files; stored in MLflow as an absolute path."""
         return self.directory.resolve() / "artifacts"
 
+    def check(self) -> None:
+        """Check that what is there is an MLflow store; nothing there yet is fine.
+
+        Raises:
+            RegistryError: the database is damaged, or another program's.
+        """
+        self._one("SELECT 1 FROM registered_model_aliases")
+
     def alias(self, model: str, alias: str) -> RegisteredPolicy | None:
         """The version an alias points at; None if there is no such store, model or alias yet.
 
@@ -62,23 +70,34 @@ class Store:
         return self._find(
             "SELECT v.version, v.source FROM registered_model_aliases a JOIN model_versions v"
             " ON v.name = a.name AND v.version = a.version AND v.workspace = a.workspace"
-            " WHERE a.name = ? AND a.alias = ?",
+            " WHERE a.name = ? AND a.alias = ? AND v.current_stage != 'Deleted_Internal'",
             model,
             alias,
         )
 
     def version(self, model: str, version: int) -> RegisteredPolicy | None:
         """A version by number; None if there is none."""
-        return self._find("SELECT version, source FROM model_versions WHERE name = ? AND version = ?", model, version)
+        return self._find(
+            "SELECT version, source FROM model_versions"
+            " WHERE name = ? AND version = ? AND current_stage != 'Deleted_Internal'",
+            model,
+            version,
+        )
 
-    def _find(self, query: str, model: str, which: str | int) -> RegisteredPolicy | None:
+    def _one(self, query: str, *values: str | int) -> tuple[int, str] | None:
         if not self.database.exists():
             return None
         try:
-            with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5)) as connection:
-                row = connection.execute(query, (model, which)).fetchone()
+            with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+                row: tuple[int, str] | None = connection.execute(query, values).fetchone()
         except sqlite3.Error as error:
-            raise RegistryError(f"{self.database} cannot be read as an MLflow store ({error})") from error
+            raise RegistryError(
+                f"{self.database} cannot be read as an MLflow store ({error}); give another directory"
+            ) from error
+        return row
+
+    def _find(self, query: str, model: str, which: str | int) -> RegisteredPolicy | None:
+        row = self._one(query, model, which)
         if row is None:
             return None
         directory = Path(unquote(urlsplit(row[1]).path))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,11 @@ class Tracker:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._client = _connect(store)
         self._run_id = ""
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        return _connect(self.store)
 
     @contextmanager
     def run(self, content: RunContent) -> Iterator[Path]:
@@ -115,19 +119,13 @@ class Tracker:
         Returns:
             The version, and the alias it got: `champion` if there was none yet, else `challenger`.
         """
-        from mlflow.exceptions import MlflowException
-
         if not self._client.search_registered_models(f"name = '{model}'"):
             self._client.create_registered_model(model, description=MODEL_DESCRIPTION)
         base = self._client.get_run(self._run_id).info.artifact_uri
         version = self._client.create_model_version(
             model, source=f"{base}/{artifact}", run_id=self._run_id, description=card, tags=tags
         )
-        try:
-            self._client.get_model_version_by_alias(model, CHAMPION)
-            alias = CHALLENGER
-        except MlflowException:
-            alias = CHAMPION
+        alias = CHALLENGER if CHAMPION in self._client.get_registered_model(model).aliases else CHAMPION
         self._client.set_registered_model_alias(model, alias, version.version)
         registered = self.store.version(model, int(version.version))
         if registered is None:
@@ -141,7 +139,7 @@ class Tracker:
             RegistryError: no such version.
         """
         if self.store.version(model, version) is None:
-            raise RegistryError(f"{model} has no version {version}; see `journey ui`")
+            raise RegistryError(f"{model} in {self.store.directory} has no version {version}; see `journey ui`")
         self._client.set_registered_model_alias(model, CHAMPION, str(version))
 
     def links(self, ui: str, *, model: str = DEFAULT_MODEL) -> dict[str, str]:
@@ -168,6 +166,7 @@ def environment() -> dict[str, str]:
 def _connect(store: Store) -> MlflowClient:
     for name, value in environment().items():
         os.environ.setdefault(name, value)
+    store.check()
     from mlflow import MlflowClient
 
     # The first use creates the database and tells about every migration step.

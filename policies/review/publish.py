@@ -11,7 +11,7 @@ import numpy as np
 from policies.evaluation.league_plot import league_svg
 from policies.evaluation.league_text import league_text
 from policies.feedback import LoggedFeedback
-from policies.policy import Policy, choose_probabilities
+from policies.policy import Policy, probabilities_on
 from policies.policy_files import save_policy
 from policies.registry.store import RegisteredPolicy, Store
 from policies.registry.tracking import RunContent, Tracker
@@ -79,7 +79,7 @@ def publish(
 
 def action_shares(policy: Policy, log: LoggedFeedback) -> list[tuple[str, float, float]]:
     """How often the policy would take each action on the log's customers, and how often the log did; largest first."""
-    served = choose_probabilities(policy, log.features, log.eligible).mean(axis=0)
+    served = probabilities_on(policy, log).mean(axis=0)
     logged = np.bincount(log.action, minlength=len(log.actions)) / len(log)
     order = np.argsort(-served, kind="stable")[:_SHOWN_ACTIONS]
     return [(log.actions.ids[a], float(served[a]), float(logged[a])) for a in order]

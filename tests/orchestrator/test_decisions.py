@@ -1,0 +1,277 @@
+"""The decision core: the same answer alone, in a batch, and again from the log."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orchestrator.config import load_retailer
+from orchestrator.decisions import DRAW_STREAM, DecisionCore, Decisions, id_words
+from orchestrator.eligibility import Reason
+from orchestrator.errors import ContextError
+from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
+from policies.actions import ActionSet
+from policies.baselines import FixedPolicy, RandomPolicy
+from policies.draws import draw, uniforms
+from policies.errors import FeatureError
+from policies.exploration import Explorer
+from policies.features import FeatureSpace
+from policies.feedback import MONEY
+from policies.policy import priced
+from policies.policy_files import load_policy, save_policy
+from policies.vw_policy import VWPolicy, VWSettings
+
+NOW = 1.78e9
+N = 300  # more than two of the blocks scores are computed in
+RETAIL = load_retailer(Path(__file__).parents[2] / "configs" / "retail", environment={})
+CORE = DecisionCore(RETAIL, ProfileSchema.from_retailer(RETAIL))
+
+
+def states(n: int = N) -> np.ndarray:
+    """Customers with various histories; some subscribed to e-mail, some not."""
+    random, profiles = np.random.default_rng(0), Profiles(CORE.schema)
+    names = np.array([f"c{i}" for i in range(n)], dtype=object)
+    for turn, kind in enumerate(("subscribe", "purchase", "view", "sent", "click", "unsubscribe")):
+        some = np.flatnonzero(random.random(n) < 0.6 - 0.1 * (kind == "unsubscribe"))
+        profiles.apply(
+            Events.from_columns(
+                customer_id=names[some],
+                event_id=np.array([f"{kind}-{i}" for i in some], dtype=object),
+                timestamp=NOW - 86400.0 * random.uniform(1, 60, len(some)),
+                type=np.full(len(some), EVENT_TYPES.index(kind)),
+                channel=np.full(len(some), turn % len(CORE.schema.channels) if kind == "sent" else 0),
+                category=random.integers(0, len(CORE.schema.categories), len(some)),
+                value=random.uniform(5, 90, len(some)),
+            )
+        )
+    return profiles.states(names)
+
+
+STATES = states()
+
+
+def requests(n: int = N) -> dict[str, Any]:
+    random = np.random.default_rng(1)
+    contexts = [{}, {"device": "mobile"}, {"hour": 18}, {"device": "desktop", "hour": 3}]
+    channels = [(), (), ("email",), ("site", "store")]
+    return {
+        "states": STATES[:n],
+        "contexts": [contexts[i % 4] for i in range(n)],
+        "channels": [channels[i % 3] for i in range(n)],
+        "decision_ids": [random.bytes(16).hex() for _ in range(n)],
+    }
+
+
+def learned(
+    core: DecisionCore = CORE, *, columns: tuple[str, ...] | None = None, reward: str = MONEY, **settings: Any
+) -> VWPolicy:
+    """A policy that learned something from made-up feedback over some of the core's columns."""
+    explorer = settings.pop("explorer", Explorer(epsilon=0.05))
+    space = FeatureSpace.of_customer(columns or core.columns)
+    policy = VWPolicy(VWSettings(space=space, explorer=explorer, reward_name=reward, **settings), core.actions)
+    random, n = np.random.default_rng(2), 400
+    policy.learn_rows(
+        random.random((n, len(policy.columns))).astype(np.float32),
+        eligible=np.full(n, len(core.actions)),
+        action=random.integers(0, len(core.actions), n),
+        propensity=np.full(n, 1 / len(core.actions)),
+        reward=random.normal(0.3, 1.0, n),
+    )
+    return policy
+
+
+def decide(policy: Any, core: DecisionCore = CORE, **changes: Any) -> Decisions:
+    return core.decide(policy, **{**requests(), "now": NOW, **changes})
+
+
+def row(asked: dict[str, Any], i: int) -> dict[str, Any]:
+    return {name: values[i : i + 1] for name, values in asked.items()}
+
+
+ARRAYS = ("action", "propensity", "eligible", "reasons", "scores", "distribution", "features")
+
+
+@pytest.mark.parametrize("kind", ["squarecb", "softmax", "epsilon_greedy", "greedy"])
+def test_a_decision_does_not_depend_on_its_batch_bit_for_bit(kind: Any) -> None:
+    policy, asked = learned(explorer=Explorer(kind=kind, epsilon=0.1)), requests()
+    together = CORE.decide(policy, **asked, now=NOW)
+    for i in (0, 1, 127, 128, 129, 255, 256, N - 1):
+        alone = CORE.decide(policy, **row(asked, i), now=NOW)
+        for name in ARRAYS:
+            assert getattr(alone, name)[0].tobytes() == getattr(together, name)[i].tobytes(), (name, i)
+    backwards = CORE.decide(policy, **{name: values[::-1] for name, values in asked.items()}, now=NOW)
+    for name in ARRAYS:
+        assert getattr(backwards, name)[::-1].tobytes() == getattr(together, name).tobytes(), name
+
+
+def test_a_decision_can_be_made_again_from_the_log_and_the_stored_policy(tmp_path: Path) -> None:
+    policy, asked = learned(), requests()
+    made = CORE.decide(policy, **asked, now=NOW)
+    save_policy(policy, tmp_path / "policy")
+    stored = load_policy(tmp_path / "policy")
+    for i in range(0, N, 7):  # as an audit does: one row of the log at a time
+        features, eligible = made.features[i : i + 1], made.eligible[i : i + 1]
+        scores = priced(stored, stored.scores(features))
+        distribution = stored.distribution(scores, eligible)
+        action = draw(distribution, uniforms(id_words(asked["decision_ids"][i : i + 1]), stream=DRAW_STREAM))
+        assert scores[0].tobytes() == made.scores[i].tobytes()
+        assert distribution[0].tobytes() == made.distribution[i].tobytes()
+        assert action[0] == made.action[i]
+        assert distribution[0, action[0]] == made.propensity[i]
+
+
+def test_the_served_log_is_enough_to_repeat_every_decision(ask: Any) -> None:
+    """Through HTTP, storage and back: only what is in the database, and the policy."""
+
+    async def serve(served: Any) -> list[dict[str, Any]]:
+        await served.know(*(f"c{i}" for i in range(20)))
+        for i in range(20):
+            await served.decide(f"c{i}", context={"hour": i})
+        return served.rows("decisions")
+
+    core = CORE
+    policy = RandomPolicy(core.actions, core.columns)
+    rows = ask(serve)
+    assert len(rows) == 20
+    for logged in rows:
+        features = np.frombuffer(logged["features"], dtype="<f4")[None]
+        packed = np.frombuffer(logged["eligible"], dtype=np.uint8)
+        eligible = np.unpackbits(packed, count=len(core.actions)).astype(bool)[None]
+        distribution = policy.distribution(priced(policy, policy.scores(features)), eligible)
+        action = draw(distribution, uniforms(id_words([logged["decision_id"]]), stream=DRAW_STREAM))
+        assert distribution[0].tobytes() == logged["distribution"]
+        assert (action[0], distribution[0, action[0]]) == (logged["action"], logged["propensity"])
+
+
+def test_the_logged_probability_is_that_of_the_final_decision() -> None:
+    made = decide(learned())
+    rows = np.arange(N)
+    np.testing.assert_array_equal(made.propensity, made.distribution[rows, made.action])
+    np.testing.assert_allclose(made.distribution.sum(axis=1), 1.0)
+    assert (made.distribution[~made.eligible] == 0).all()
+    assert made.eligible[rows, made.action].all()
+    assert made.eligible[:, 0].all()
+    np.testing.assert_array_equal(made.eligible, made.reasons == Reason.ELIGIBLE)
+    assert 0 < (~made.eligible).mean() < 1  # the test tests something
+
+
+def test_actions_are_drawn_as_often_as_their_probability_says() -> None:
+    policy, n = learned(), 20_000
+    random = np.random.default_rng(3)
+    one = {"states": np.repeat(STATES[:1], n, axis=0), "contexts": [{}] * n, "channels": [()] * n}
+    made = CORE.decide(policy, **one, decision_ids=[random.bytes(16).hex() for _ in range(n)], now=NOW)
+    p, counts = made.distribution[0], np.bincount(made.action, minlength=len(CORE.actions))
+    assert counts[p == 0].sum() == 0
+    z = (counts - n * p)[p > 0] / np.sqrt(n * p * (1 - p))[p > 0]
+    assert np.abs(z).max() < 4.5
+
+
+def test_the_draw_is_keyed_by_the_decision_id_alone_hyphens_or_not() -> None:
+    policy = RandomPolicy(CORE.actions, CORE.columns)
+    plain = requests()["decision_ids"]
+    hyphened = [f"{i[:8]}-{i[8:12]}-{i[12:16]}-{i[16:20]}-{i[20:]}" for i in plain]
+    np.testing.assert_array_equal(decide(policy).action, decide(policy, decision_ids=hyphened).action)
+    assert (decide(policy).action != decide(policy, decision_ids=plain[::-1]).action).any()
+    assert id_words(["00000000000000010000000000000002"]).tolist() == [[1, 2]]
+
+
+def test_money_pays_its_costs_and_other_rewards_do_not() -> None:
+    assert CORE.actions.cost.max() > 1
+    money, clicks = learned(reward=MONEY), learned(reward="click")
+    for policy, cost in ((money, CORE.actions.cost), (clicks, np.zeros(len(CORE.actions), dtype=np.float32))):
+        made = decide(policy)
+        np.testing.assert_array_equal(made.scores, policy.scores(made.features) - cost)
+    np.testing.assert_array_equal(money.scores(decide(money).features), clicks.scores(decide(clicks).features))
+
+
+def test_a_policy_may_know_fewer_columns_in_its_own_order() -> None:
+    # Without attributes and context; the traces its actions look up must be there.
+    columns = tuple(c for c in reversed(CORE.columns) if "=" not in c)
+    assert len(columns) < len(CORE.columns)
+    policy = learned(columns=columns)
+    made = decide(policy)
+    assert made.features.shape == (N, len(CORE.columns))  # the log keeps every column
+    position = [CORE.columns.index(c) for c in columns]
+    np.testing.assert_array_equal(made.scores, priced(policy, policy.scores(made.features[:, position])))
+
+
+def test_a_policy_with_columns_unknown_here_is_refused() -> None:
+    stranger = RandomPolicy(CORE.actions, (*CORE.columns, "shoe_size", "iq"))
+    with pytest.raises(FeatureError, match=r"'random' expects 2 columns .* \(shoe_size, iq\)"):
+        CORE.check(stranger)
+    foreign = VWPolicy(VWSettings(space=FeatureSpace.of_customer(("shoe_size",))), ActionSet.of("hold"))
+    with pytest.raises(FeatureError, match="shoe_size"):
+        CORE.bind(foreign)
+
+
+def core_without(*gone: str) -> DecisionCore:
+    """The core of the retailer before it had some actions."""
+    actions = tuple(a for a in RETAIL.catalogue.actions if a.id not in gone)
+    return DecisionCore(replace(RETAIL, catalogue=replace(RETAIL.catalogue, actions=actions)), CORE.schema)
+
+
+def test_a_policy_serves_a_catalogue_that_grew_and_scores_the_old_actions_as_before() -> None:
+    core = core_without("email.winter.home", "store.service")
+    policy = learned(core)
+    bound = CORE.bind(policy)
+    assert bound.actions == CORE.actions
+    assert CORE.bind(bound) is bound
+    features = decide(bound).features
+    old = [CORE.actions.index(a) for a in core.actions.ids]
+    np.testing.assert_allclose(bound.scores(features)[:, old], policy.scores(features), atol=1e-5)
+    # What was never tried borrows from its relatives instead of scoring zero.
+    service = CORE.actions.index("store.service")
+    assert np.abs(bound.scores(features)[:, service]).min() > 0
+
+
+def test_a_fixed_policy_holds_where_its_action_may_not_be_taken() -> None:
+    mail = FixedPolicy(CORE.actions, CORE.columns, "email.thank")
+    made = decide(mail, channels=[()] * N)
+    allowed = made.eligible[:, CORE.actions.index("email.thank")]
+    assert 0 < allowed.sum() < N
+    assert {CORE.actions.ids[a] for a in made.action[~allowed]} == {"hold"}
+    assert {CORE.actions.ids[a] for a in made.action[allowed]} == {"email.thank"}
+    assert (made.propensity == 1).all()
+
+
+def test_an_unknown_channel_or_context_decides_nothing() -> None:
+    policy = RandomPolicy(CORE.actions, CORE.columns)
+    with pytest.raises(ContextError, match="request 0: channel = 'post'"):
+        decide(policy, channels=[("post",)] * N)
+    with pytest.raises(ContextError, match="did you mean 'device'"):
+        decide(policy, contexts=[{"devise": "mobile"}] * N)
+
+
+def test_no_requests_are_no_decisions() -> None:
+    made = CORE.decide(learned(), states=STATES[:0], contexts=[], channels=[], decision_ids=[], now=NOW)
+    assert made.action.shape == made.propensity.shape == (0,)
+    assert made.scores.shape == (0, len(CORE.actions))
+
+
+def test_reasons_are_named_in_the_order_of_their_codes() -> None:
+    assert CORE.reasons[Reason.ELIGIBLE] == ""
+    assert [CORE.reasons[code] for code in Reason if code] == [code.name.lower() for code in Reason if code]
+
+
+def test_the_database_keeps_the_order_of_columns(ask: Any) -> None:
+    """A log read years later must know what each number was."""
+
+    async def serve(served: Any) -> Any:
+        await served.know("c")
+        decision = await served.decide("c", context={"hour": 7})
+        with closing(sqlite3.connect(served.retailer.serving.database.removeprefix("sqlite:///"))) as connection:
+            (body,) = connection.execute("SELECT body FROM layouts").fetchone()
+        return decision, body, served.rows("decisions")[0]
+
+    _, body, logged = ask(serve)
+    layout = json.loads(body)
+    assert tuple(layout["columns"]) == CORE.columns
+    assert tuple(a["id"] for a in layout["actions"]) == CORE.actions.ids
+    assert len(np.frombuffer(logged["features"], "<f4")) == len(layout["columns"])
