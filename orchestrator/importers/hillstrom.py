@@ -125,7 +125,7 @@ def _read(file: Path) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise DataImportError(f"{file}: is empty; download it again") from None
     except (EOFError, OSError, zlib.error, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise DataImportError(f"{file}: is damaged or not a CSV ({error}); download it again") from error
+        raise DataImportError(f"{file}: is damaged or not a CSV ({str(error).strip()}); download it again") from error
     if missing := [name for name in (*AMOUNTS, *FLAGS, *TEXTS) if name not in table]:
         hints = "; ".join(f"{name}: {suggestion(name, map(str, table.columns))}" for name in missing[:1])
         raise DataImportError(f"{file}: lacks the columns {', '.join(missing)} ({hints})")

@@ -128,7 +128,7 @@ def _read_csv(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise FeedbackError(f"{path} is empty; copy it again") from None
     except (EOFError, gzip.BadGzipFile, OSError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise FeedbackError(f"{path} is damaged ({error}); copy it again") from error
+        raise FeedbackError(f"{path} is damaged ({str(error).strip()}); copy it again") from error
     missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise FeedbackError(f"{path} lacks the columns {', '.join(missing)}; is it the Open Bandit Dataset?")

@@ -1,0 +1,42 @@
+"""`journey config check`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(("name", "action"), [("retail", "store.complete_look.apparel"), ("hillstrom", "email.mens")])
+def test_a_good_configuration_is_shown_expanded(
+    journey: Callable[..., Any], configs: Path, name: str, action: str
+) -> None:
+    said = journey("config", "check", configs / name)
+    assert said.code == 0
+    assert action in said.out
+    assert said.err == ""
+
+
+def test_the_environment_is_part_of_what_is_checked(
+    journey: Callable[..., Any], configs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNEY__SERVING__PORT", "9123")
+    assert "127.0.0.1:9123" in journey("config", "check", configs / "retail").out
+
+
+def test_a_missing_directory_is_told(refused: Callable[..., str], tmp_path: Path) -> None:
+    assert "no such directory" in refused("config", "check", tmp_path / "nowhere")
+
+
+def test_a_typo_is_told_with_its_file_and_the_nearest_name(
+    refused: Callable[..., str], configs: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(configs / "retail", tmp_path / "retail"))
+    catalog = copy / "catalog.yaml"
+    catalog.write_text(catalog.read_text().replace("channel: email", "channel: emial", 1))
+    message = refused("config", "check", copy)
+    assert "catalog.yaml" in message
+    assert "did you mean 'email'" in message

@@ -1,0 +1,181 @@
+"""`journey train`, `evaluate`, `replay` and `promote` on one store, as a researcher uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from policies.actions import ActionSet
+from policies.feedback import MONEY, LoggedFeedback
+from policies.policy_files import load_policy
+from policies.registry.store import CHAMPION, Store
+
+Journey = Callable[..., Any]
+Refused = Callable[..., str]
+MakeLog = Callable[..., LoggedFeedback]
+
+
+@pytest.fixture(scope="session")
+def logs(two_kinds: MakeLog, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Logs on disk: `fits`, `other` columns, `skewed` logging, `money` with costs, `zero` rewards."""
+    folder = tmp_path_factory.mktemp("logs")
+    log = two_kinds(n=1_000, gap=0.6)
+    log.save(folder / "fits")
+    replace(log, columns=("kind", "hat_size")).save(folder / "other")
+    replace(log, propensity=np.full(len(log), 0.5)).save(folder / "skewed")
+    replace(log, reward=np.zeros(len(log))).save(folder / "zero")
+    # Six actions, so that only the best fixed one is shown; the dearest has the best gross reward.
+    random = np.random.default_rng(0)
+    action = random.integers(0, 6, len(log))
+    replace(
+        log,
+        actions=replace(ActionSet.of("hold", "b", "c", "d", "e", "f"), costs=(0.0, 0.1, 0.1, 0.1, 0.1, 9.0)),
+        eligible=np.ones((len(log), 6), dtype=bool),
+        action=action,
+        propensity=np.full(len(log), 1 / 6),
+        reward=action + random.normal(0, 0.1, len(log)),
+        reward_name=MONEY,
+    ).save(folder / "money")
+    return folder
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, configs: Path) -> tuple[str, Path]:
+    monkeypatch.setenv("JOURNEY__TRAINING__LEARNING_RATES", "[0.1]")
+    return "--config", configs / "hillstrom"
+
+
+def test_train_evaluate_promote_and_roll_back(
+    journey: Journey, logs: Path, quick: tuple[str, Path], tmp_path: Path
+) -> None:
+    store, log = tmp_path / "mlruns", logs / "fits"
+    said = journey("train", "--log", log, *quick, "--store", store)
+    assert said.code == 0, said
+    for text in ("journey (greedy)", "fixed: a", "significantly better", "registered journey-policy/1 as champion"):
+        assert text in said.out
+    said = journey("train", "--log", log, *quick, "--store", store, "--reward", "clicks", "--split", "0.7")
+    assert "registered journey-policy/2 as challenger" in said.out
+    assert load_policy(Store(store).version("journey-policy", 2).directory).reward_name == "clicks"
+
+    out = tmp_path / "report"
+    both = ("--policy", "champion", "--policy", "challenger")
+    said = journey("evaluate", "--log", log, *both, "--store", store, "--out", out)
+    assert said.code == 0, said
+    table = pd.read_parquet(out / "league.parquet")
+    assert {"champion", "challenger", "random", "fixed: a", "fixed: b", "fixed: c"} == set(table.policy)
+    assert "<svg" in (out / "league.svg").read_text()
+    assert "Evaluation on fits" in (out / "report.html").read_text()
+    # Judged by number or directory, a policy is the same policy.
+    directory = Store(store).version("journey-policy", 1).directory
+    said = journey("evaluate", "--log", log, "--policy", "1", "--policy", directory, "--store", store)
+    value = f"{table[(table.policy == 'champion') & (table.outcome == 'reward')].value.item():.4g}"
+    assert f"1 earns {value} reward" in said.out
+    assert f"{directory} earns {value} reward" in said.out
+
+    assert "journey-policy/2 is now champion" in journey("promote", "2", "--store", store).out
+    assert Store(store).alias("journey-policy", CHAMPION).version == 2
+    assert "journey-policy/1 is now champion" in journey("promote", "1", "--store", store).out
+    assert Store(store).alias("journey-policy", CHAMPION).version == 1
+
+
+def test_the_store_may_come_from_the_environment(
+    journey: Journey, logs: Path, quick: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNEY_STORE", str(tmp_path / "from environment"))
+    assert journey("train", "--log", logs / "fits", *quick).code == 0
+    assert Store(tmp_path / "from environment").alias("journey-policy", CHAMPION).version == 1
+    assert list((tmp_path / "work").iterdir()) == []
+    said = journey("evaluate", "--log", logs / "other")
+    assert said.code == 2
+    assert "expects 1 columns this log does not have (irrelevant)" in said.err
+    # Money is judged net of costs, against the action that is best net of costs.
+    money = tmp_path / "from environment"
+    assert journey("train", "--log", logs / "money", *quick, "--name", "m").code == 0
+    said = journey("evaluate", "--log", logs / "money", "--policy", "2", "--store", money)
+    assert said.code == 0, said
+    assert "Difference: to fixed: e," in said.out
+    assert "net_money" in said.out
+
+
+def test_replay_reports_each_seed_and_the_worst(journey: Journey, logs: Path) -> None:
+    said = journey("replay", "--log", logs / "fits", "--seeds", 2)
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == ["seed 0", "seed 1"]
+    means = [float(line.split()[3]) for line in lines[:2]]
+    assert lines[2] == f"mean {np.mean(means):.4f}, lowest {min(means):.4f}"
+    assert journey("replay", "--log", logs / "fits", "--seeds", 2).out == said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", "--log", "nowhere"], "nowhere is not a feedback log"),
+        (
+            ["train", "--log", "{logs}/fits", "--reward", "click"],
+            "unknown reward 'click'; this log has: reward, clicks",
+        ),
+        (["train", "--log", "{logs}/fits", "--split", "1.5"], "split share must be between 0 and 1, got 1.5"),
+        (["train", "--log", "{logs}/fits", "--config", "nowhere"], "nowhere: no such directory"),
+        (["train", "--log", "{logs}/zero"], "every reward in the log is zero"),
+        (["train", "--log", "{logs}/fits", "--store", "{junk}"], "cannot be read as an MLflow store"),
+        (["evaluate", "--log", "{logs}/fits"], "no policy 'champion' of 'journey-policy' in mlruns"),
+        (["evaluate", "--log", "{logs}/fits", "--policy", "7"], "no policy '7'"),
+        (["evaluate", "--log", "{logs}/fits", "--policy", "{logs}"], "is not a policy: policy.json is missing"),
+        (["evaluate", "--log", "{logs}/fits", "--store", "{junk}"], "cannot be read as an MLflow store"),
+        (["evaluate", "--log", "{logs}/fits", "--split", "0"], "between 0 and 1, got 0.0"),
+        (["replay", "--log", "{logs}/skewed"], "uniform over the eligible actions"),
+        (["replay", "--log", "{logs}/fits", "--reward", "spend"], "unknown reward 'spend'"),
+        (["replay", "--log", "{logs}/fits", "--gamma-scale", "-1"], "gamma_scale must be at least 0"),
+        (["promote", "3"], "journey-policy in mlruns has no version 3"),
+        (["promote", "1", "--store", "{junk}"], "cannot be read as an MLflow store"),
+    ],
+)
+def test_a_wrong_request_is_one_message_and_leaves_nothing(
+    refused: Refused, logs: Path, configs: Path, tmp_path: Path, *, arguments: list[str], says: str
+) -> None:
+    junk = tmp_path / "junk"
+    junk.mkdir()
+    (junk / "mlflow.db").write_bytes(b"no database" * 500)
+    given = [argument.format(logs=logs, junk=junk) for argument in arguments]
+    if arguments[0] == "train" and "--config" not in arguments:
+        given += ["--config", str(configs / "hillstrom")]
+    assert says in refused(*given)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["trian"],
+        ["train"],
+        ["train", "--log", "x", "--split", "half"],
+        ["replay", "--log", "x", "--seeds", "0"],
+        ["promote", "latest"],
+    ],
+)
+def test_a_command_that_makes_no_sense_shows_how_it_is_used(journey: Journey, arguments: list[str]) -> None:
+    said = journey(*arguments)
+    assert said.code == 2
+    assert "Usage" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_what_the_system_refuses_is_one_message_too(refused: Refused, data_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "a file").write_text("in the way")
+    source = data_dir / "obd"
+    message = refused("import", "obd", source, "--campaign", "men", "--out", tmp_path / "a file" / "log")
+    assert str(tmp_path / "a file") in message
+
+
+def test_every_command_explains_itself_with_an_example(journey: Journey) -> None:
+    said = journey("--help")
+    assert said.code == 0
+    for command in ("train", "evaluate", "replay", "promote", "serve", "ui", "demo"):
+        assert command in said.out
+        assert f"Example: journey {command}" in " ".join(journey(command, "--help").out.split())
