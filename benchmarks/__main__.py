@@ -13,6 +13,7 @@ def main() -> None:
         sys.exit(f"unknown benchmark {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     for name in chosen:
         print(f"\n== {name}", flush=True)
+        sys.argv = [name]  # a benchmark's own options are for running it alone: python -m benchmarks.NAME --help
         importlib.import_module(f"benchmarks.{name}").main()
 
 

@@ -51,20 +51,25 @@ class RateLadder:
             raise PolicyError(f"learning rates must be positive and at least one, got {list(rates)}")
         self.rungs = [VWPolicy(replace(settings, learning_rate=rate), actions) for rate in rates]
         self.loss = np.zeros(len(rates))
+        self._distance = np.abs(np.log(np.array(rates) / 0.5))
         self._recent = np.full(len(rates), 2 * _REFERENCE_ERROR)
         self._learned = 0
         self._range = (0.0, 0.0)
 
     @property
     def best(self) -> VWPolicy:
-        """The rung with the lowest progressive loss."""
-        return self.rungs[int(np.argmin(self.loss))]
+        """The rung with the lowest progressive loss; of equals, before anything is known, the one nearest VW's 0.5."""
+        return self.rungs[self._leader]
+
+    @property
+    def _leader(self) -> int:
+        return int(np.lexsort((self._distance, self.loss))[0])
 
     @property
     def explorer(self) -> Explorer:
         """The exploration asked for, with gamma scaled to the best rung's recent error."""
         asked = self.rungs[0].settings.explorer
-        error = float(self._recent[int(np.argmin(self.loss))])
+        error = float(self._recent[self._leader])
         return replace(asked, gamma_scale=asked.gamma_scale * _REFERENCE_ERROR / max(error, _CRISPEST))
 
     @property
@@ -104,7 +109,7 @@ class RateLadder:
         """Every rung learns; arguments and return value as `VWPolicy.learn_rows`, from the best rung so far."""
         if not len(action):
             return np.empty(0)
-        best = int(np.argmin(self.loss))
+        leader = self._leader
         self._learned += len(action)
         share = min(1.0, len(action) / min(self._learned, _WINDOW))
         weighted = self.rungs[0].settings.importance == "propensity"
@@ -122,4 +127,4 @@ class RateLadder:
             self._recent[r] += share * (float(np.mean(error**2)) - self._recent[r])
             predictions.append(predicted)
         self._range = (float(lowest[-1]), float(highest[-1]))
-        return predictions[best]
+        return predictions[leader]

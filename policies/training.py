@@ -20,6 +20,7 @@ from policies.rate_ladder import DEFAULT_RATES, RateLadder
 from policies.vw_policy import VWPolicy, VWSettings
 
 CURVE_POINTS = 100
+LOWER_IS_BETTER = ("unsubscribe", "return", "dismiss")
 GREEDY = "journey (greedy)"
 
 
@@ -158,7 +159,14 @@ def judge_policies(log: LoggedFeedback, policies: dict[str, Policy], *, referenc
     log = log.net()
     chosen = {name: probabilities_on(p, log) for name, p in policies.items()}
     outcomes = dict.fromkeys([log.reward_name, *log.outcomes])
-    return league_table(log, chosen, outcomes=tuple(outcomes), reference=reference, seed=seed)
+    return league_table(
+        log,
+        chosen,
+        outcomes=tuple(outcomes),
+        reference=reference,
+        seed=seed,
+        lower_is_better=[o for o in LOWER_IS_BETTER if o in outcomes],
+    )
 
 
 def reward_scale(reward: Float64Array) -> float:

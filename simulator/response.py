@@ -16,7 +16,7 @@ from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
 
 # Log-odds of a click: base per channel, then per unit of each trace the customer shows.
 CLICK_BASE = {"email": -3.2, "site": -3.6, "store": -1.5}
-CLICK_AFFINITY = 1.6  # past purchases of the action's own category
+CLICK_AFFINITY = 2.5  # purchases of the action's own category, above what is typical
 CLICK_WANT = 2.0  # an open want in it
 CLICK_FATIGUE = -1.2  # recent contacts in the channel
 CLICK_DISCOUNT = 4.0  # per unit of discount share
@@ -34,11 +34,13 @@ class Responses:
     Attributes:
         click: bool (n,).
         purchase: float64 (n,), order value in money before discount, 0 for none.
+        discount: float64 (n,), money taken off it.
         unsubscribe: bool (n,).
     """
 
     click: BoolArray
     purchase: Float64Array
+    discount: Float64Array
     unsubscribe: BoolArray
 
 
@@ -48,6 +50,7 @@ def respond(
     *,
     columns: tuple[str, ...],
     actions: ActionSet,
+    typical: Float32Array,
     random: np.random.Generator,
 ) -> Responses:
     """How customers respond to the actions taken; `hold` is never responded to.
@@ -57,6 +60,7 @@ def respond(
         action: int (n,), indices into `actions`.
         columns: names of the F columns.
         actions: the catalogue; its action features tell channel and discount, its pairs the category.
+        typical: float32 (F,), mean features of the population; relevance is what a customer shows beyond it.
         random: the draws.
     """
     described = [{name: value for _, name, value in of_action} for of_action in actions.features]
@@ -70,16 +74,18 @@ def respond(
         if channel is None:
             continue
 
-        def trace(name: str, rows: IntArray = rows, a: int = a) -> Float64Array:
+        def trace(name: str, rows: IntArray = rows, a: int = a, *, beyond: Float32Array | None = None) -> Float64Array:
             column = looked_up[a].get(name)
-            found = features[rows, column] if column is not None else np.zeros(len(rows))
-            return found.astype(np.float64)
+            if column is None:
+                return np.zeros(len(rows))
+            found: Float64Array = features[rows, column].astype(np.float64)
+            return found if beyond is None else found - float(beyond[column])
 
         fatigue = trace("channel.fatigue")
         discount[rows] = described[a].get("discount", 0.0)
         odds[rows] = (
             CLICK_BASE[channel]
-            + CLICK_AFFINITY * trace("affinity.buy")
+            + CLICK_AFFINITY * trace("affinity.buy", beyond=typical)
             + CLICK_WANT * trace("affinity.want")
             + CLICK_FATIGUE * fatigue
             + CLICK_DISCOUNT * discount[rows]
@@ -89,9 +95,9 @@ def respond(
             leave[rows] = LEAVE_BASE + LEAVE_FATIGUE * fatigue
     click = random.random(n) < _logistic(odds)
     bought = click & (random.random(n) < buy)
-    order = random.lognormal(ORDER_LOG_MEAN, ORDER_LOG_SD, n)
+    order = np.where(bought, random.lognormal(ORDER_LOG_MEAN, ORDER_LOG_SD, n), 0.0)
     left = ~click & (random.random(n) < _logistic(leave))
-    return Responses(click=click, purchase=np.where(bought, order, 0.0), unsubscribe=left)
+    return Responses(click=click, purchase=order, discount=order * discount, unsubscribe=left)
 
 
 def _logistic(x: Float64Array) -> Float64Array:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.options import terminal
+
 config_app = typer.Typer(help="Check a retailer's configuration.", no_args_is_help=True)
 
 
@@ -27,8 +29,6 @@ def check(
 
     Example: journey config check configs/retail
     """
-    from rich.console import Console
-
     from orchestrator.config import config_table, load_retailer
 
-    Console().print(config_table(load_retailer(directory)))
+    terminal().print(config_table(load_retailer(directory)))

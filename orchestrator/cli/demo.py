@@ -24,10 +24,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from orchestrator.cli.options import terminal
 from orchestrator.config import Retailer, load_retailer
 from orchestrator.decisions import DecisionCore
 from orchestrator.importers.complete_journey import import_complete_journey
 from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
+from policies.arrays import Float32Array, Float64Array
 from policies.baselines import RandomPolicy
 from policies.evaluation.league_text import league_text
 from policies.exploration import Explorer
@@ -56,8 +58,7 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
         stop: do not wait for Ctrl-C.
         seed: of every random draw.
     """
-    # A pipe has no width; the table needs one.
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = terminal()
     started = time.monotonic()
     retailer = load_retailer(CONFIG)
     _make_anew(folder)
@@ -84,7 +85,8 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
         seed=training.seed,
     )
     result = train(log, settings, progress=lambda done, total: None)  # noqa: ARG005
-    console.print(league_text(replace(result.league, standings=result.league.of(result.league.outcomes[0]))))
+    money = replace(result.league, standings=result.league.of(result.league.outcomes[0]))
+    console.print(league_text(money), soft_wrap=True)
     published = publish(result, log, settings, store=Store(store), model=training.model, name="demo (synthetic)")
     # A fresh demo shows its own policy, whatever an earlier one left as champion.
     Tracker(Store(store)).promote(published.policy.version, model=training.model)
@@ -94,7 +96,8 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
         _server(folder, store=store) as api,
         MlflowUI(store, port=_free_port(), model=training.model) as ui,
     ):
-        _ask_and_tell(api, events, retailer, console=console, seed=seed)
+        typical = log.features[-len(events.customers) :].mean(axis=0)
+        _ask_and_tell(api, events, retailer, typical=typical, console=console, seed=seed)
         console.print(f"\nDone in {time.monotonic() - started:.0f} s. Look around:")
         console.print(f"  API      {api}/docs", soft_wrap=True)
         for name, link in ui.links.items():
@@ -129,7 +132,10 @@ def gather(retailer: Retailer, events: Events, *, seed: int, console: Console) -
             decision_ids=[random.bytes(16).hex() for _ in range(n)],
             now=moment,
         )
-        answer = respond(decided.features, decided.action, columns=core.columns, actions=core.actions, random=random)
+        typical = decided.features.mean(axis=0)
+        answer = respond(
+            decided.features, decided.action, columns=core.columns, actions=core.actions, typical=typical, random=random
+        )
         profiles.apply(_contacts(schema, core, decided.action, answer, households, moment=moment))
         parts.append(
             LoggedFeedback(
@@ -161,13 +167,14 @@ def _make_anew(folder: Path) -> None:
         old.unlink(missing_ok=True)
 
 
-def _money(retailer: Retailer, answer: Responses) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _money(retailer: Retailer, answer: Responses) -> Float64Array:
     goals, bought = retailer.goals, answer.purchase > 0
     margin = goals.worth("purchase", value=1.0) - goals.worth("purchase")
     return (
         goals.worth("click") * answer.click
         + goals.worth("purchase") * bought
         + margin * answer.purchase
+        - answer.discount
         + goals.worth("unsubscribe") * answer.unsubscribe
     )
 
@@ -209,7 +216,9 @@ def _until_now(events: Events) -> Events:
     return replace(events, timestamp=events.timestamp + weeks * WEEK)
 
 
-def _ask_and_tell(api: str, events: Events, retailer: Retailer, *, console: Console, seed: int) -> None:
+def _ask_and_tell(
+    api: str, events: Events, retailer: Retailer, *, typical: Float32Array, console: Console, seed: int
+) -> None:
     random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
     counts = np.bincount(events.customer, minlength=len(events.customers))
     chosen = random.choice(np.flatnonzero(counts > 50), HOUSEHOLDS, replace=False)
@@ -226,18 +235,20 @@ def _ask_and_tell(api: str, events: Events, retailer: Retailer, *, console: Cons
             _post(f"{api}/v1/events", records[start : start + 1000])
         decision = _post(f"{api}/v1/decisions", {"customer_id": household, "context": {"device": "mobile", "hour": 18}})
         best = next(c for c in decision["candidates"] if c["id"] == decision["action"]["id"])
-        known, told = _known(records), _tell(api, decision, core, random)
+        known, told = _known(records), _tell(api, decision, core, typical=typical, random=random)
         numbers = f"{decision['propensity']:.3f}", f"{best['score']:+.2f}"
         table.add_row(household.removeprefix("household-"), known, best["id"], *numbers, told)
     console.print(table)
 
 
-def _tell(api: str, decision: Mapping[str, Any], core: DecisionCore, random: np.random.Generator) -> str:
+def _tell(
+    api: str, decision: Mapping[str, Any], core: DecisionCore, *, typical: Float32Array, random: np.random.Generator
+) -> str:
     """Let the synthetic model answer what the API decided, and report it."""
     logged = _get(f"{api}/v1/decisions/{decision['decision_id']}")
     features = np.array([[logged["features"][c] for c in core.columns]], dtype=np.float32)
     action = np.array([core.actions.index(decision["action"]["id"])])
-    answer = respond(features, action, columns=core.columns, actions=core.actions, random=random)
+    answer = respond(features, action, columns=core.columns, actions=core.actions, typical=typical, random=random)
     outcomes: list[dict[str, Any]] = []
     if answer.click[0]:
         outcomes.append({"type": "click"})

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.options import terminal
+
 if TYPE_CHECKING:
     from policies.feedback import LoggedFeedback
 
@@ -60,7 +62,6 @@ def dsjson(
 
 def _save(log: LoggedFeedback, out: Path) -> None:
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
 
     log.save(out)
@@ -74,4 +75,4 @@ def _save(log: LoggedFeedback, out: Path) -> None:
         if counts[a]:
             means = [f"{values[rows].mean():.5g}" for values in outcomes.values()]
             table.add_row(log.actions.ids[a], f"{counts[a]:,}", f"{log.propensity[rows].mean():.4f}", *means)
-    Console().print(table)
+    terminal().print(table)

@@ -15,6 +15,7 @@ from orchestrator.cli.options import (
     SeedOption,
     SplitOption,
     StoreOption,
+    terminal,
 )
 from policies.registry.store import CHAMPION, DEFAULT_MODEL
 
@@ -40,7 +41,6 @@ def train_command(
 
     Example: journey train --log data/hillstrom --config configs/hillstrom --reward visit
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from orchestrator.config import load_retailer
@@ -53,7 +53,7 @@ def train_command(
 
     registry = Store(store)
     registry.check()
-    console = Console()
+    console = terminal()
     feedback = LoggedFeedback.load(log)
     training = load_retailer(config).training
     settings = TrainingSettings(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 StoreOption = Annotated[
     Path, typer.Option("--store", envvar="JOURNEY_STORE", help="MLflow store: a directory, made if needed.")
@@ -20,3 +24,11 @@ SplitOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every random draw.")]
 DEFAULT_STORE = Path("mlruns")
+_PIPE_WIDTH = 140
+
+
+def terminal() -> Console:
+    """A console as wide as the terminal; a pipe has no width, and tables need one."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)

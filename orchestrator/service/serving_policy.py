@@ -81,6 +81,7 @@ class ChampionWatcher:
         self._every = every
         self._clock = clock
         self._refused: str | None = None
+        self._complaint = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="champion-watcher", daemon=True)
 
@@ -109,9 +110,12 @@ class ChampionWatcher:
         except Exception as error:
             # Whatever is wrong with a new champion, the policy that serves keeps serving.
             self._refused = version
-            log.exception("champion not served", version=version, error_type=type(error).__name__)
+            if (complaint := f"{version}: {error!r}") != self._complaint:
+                # A registry out of reach stays so for many looks; saying it once is enough.
+                self._complaint = complaint
+                log.exception("champion not served", version=version, error_type=type(error).__name__)
             return
-        self._refused = None
+        self._refused, self._complaint = None, ""
         log.info("champion served", version=version)
 
     def _run(self) -> None:

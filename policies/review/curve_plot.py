@@ -30,7 +30,7 @@ def curve_svg(curve: Curve) -> str:
         axes.set_ylabel("mean squared error of predictions\nmade before learning")
         low = float(curve.loss[:, best].min())
         axes.set_ylim(bottom=0.9 * low, top=2.5 * float(curve.loss[-1, best]))
-        axes.legend(frameon=False, ncols=len(curve.rates), fontsize="small", loc="upper right")
+        figure.legend(loc="outside lower center", ncols=len(curve.rates), frameon=False, fontsize="small")
         axes.spines[["top", "right"]].set_visible(False)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
