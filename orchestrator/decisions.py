@@ -69,9 +69,14 @@ class DecisionCore:
 
         Raises:
             FeatureError: the policy expects columns this retailer's configuration does not have.
+            PolicyFormatError: compiled scores of the bound policy differ from Vowpal Wabbit's.
         """
         self.check(policy)
-        return policy if policy.actions == self.actions else policy.with_actions(self.actions)
+        if policy.actions == self.actions:
+            return policy
+        bound = policy.with_actions(self.actions)
+        bound.check_parity()
+        return bound
 
     def check(self, policy: Policy) -> None:
         """Check that a policy's columns are known here.

@@ -12,6 +12,9 @@ from policies.errors import FeatureError, FeedbackError
 from policies.exploration import greedy, uniform
 from policies.feedback import LoggedFeedback
 
+_NEVER_SEEN = -1e30  # worse than any reward, and still a number
+_MIN_ANSWERED = 30  # fewer answers than this say little about an action
+
 
 @dataclass(frozen=True)
 class RandomPolicy:
@@ -69,8 +72,16 @@ class FixedPolicy:
 
 
 def best_fixed(log: LoggedFeedback) -> FixedPolicy:
-    """The action with the highest mean reward in `log`, importance-weighted (SNIPS); judge it on another log."""
+    """The action with the highest mean reward in `log`, importance-weighted (SNIPS); judge it on another log.
+
+    Of a large catalogue the luckiest rare action would win; so only actions with 30 answers or more compete,
+    besides the first, `hold`, which is never answered.
+    """
     means = _action_means(log, np.zeros(len(log), dtype=np.int64), segments=1, prior_weight=0.0)[0]
+    answers = np.bincount(log.action[log.answered], minlength=len(log.actions))
+    competes = answers >= _MIN_ANSWERED
+    competes[0] = True
+    means = np.where(competes, means, _NEVER_SEEN)
     return FixedPolicy(log.actions, log.columns, log.actions.ids[int(means.argmax())], log.reward_name)
 
 
@@ -152,7 +163,7 @@ def _action_means(log: LoggedFeedback, segment: IntArray, *, segments: int, prio
     total = np.bincount(cell, weights=weight, minlength=segments * size).reshape(segments, size)
     reward = np.bincount(cell, weights=weight * log.reward, minlength=segments * size).reshape(segments, size)
     seen = total.sum(axis=0)
-    overall = np.divide(reward.sum(axis=0), seen, out=np.full(size, -np.inf), where=seen > 0)
+    overall = np.divide(reward.sum(axis=0), seen, out=np.zeros(size), where=seen > 0)
     prior = np.where(seen > 0, overall, 0.0) * prior_weight
     means = np.divide(reward + prior, total + prior_weight, out=np.zeros_like(total), where=total + prior_weight > 0)
-    return np.where(seen > 0, means, -np.inf)
+    return np.where(seen > 0, means, _NEVER_SEEN)

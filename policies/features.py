@@ -53,6 +53,11 @@ class FeatureSpace:
     constant: bool = True
     bits: int = 18
 
+    def __post_init__(self) -> None:
+        same = ["".join(sorted(pair)) for pair in self.interactions]
+        if twice := [pair for pair, key in zip(self.interactions, same, strict=True) if same.count(key) > 1]:
+            raise FeatureError(f"interactions {', '.join(twice)} are the same; VW uses one of them, so name it once")
+
     @classmethod
     def of_customer(cls, columns: tuple[str, ...], **settings: Any) -> FeatureSpace:
         """A space whose columns all describe the customer and the moment (namespace `U`)."""

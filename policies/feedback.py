@@ -127,6 +127,16 @@ class LoggedFeedback:
             return self
         return replace(self, reward=self.reward - self.actions.cost[self.action], reward_name=NET_MONEY)
 
+    @property
+    def answered(self) -> BoolArray:
+        """Where something followed that is worth anything, bool (n,); the action's own cost is no answer."""
+        if self.reward_name != NET_MONEY:
+            return self.reward != 0
+        gross = self.reward + self.actions.cost[self.action]
+        # Adding a cost back leaves rounding behind.
+        answered: BoolArray = np.abs(gross) > 1e-6 * np.maximum(1.0, np.abs(self.reward))
+        return answered
+
     def take(self, rows: IntArray | BoolArray) -> LoggedFeedback:
         """The same log restricted to `rows` (an index or mask array), in that order."""
         return replace(

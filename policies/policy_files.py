@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def save_policy(policy: VWPolicy, directory: Path) -> None:
             "kind": "vw",
             "settings": policy.settings.to_json(),
             "actions": policy.actions.to_json(),
-            "progress": {"decisions": policy.progress.decisions, "eligible": policy.progress.eligible},
+            "progress": asdict(policy.progress),
             "sha256": {_MODEL: _sha256(staging / _MODEL)},
         }
         (staging / _POLICY).write_text(json.dumps(content, indent=1) + "\n")
@@ -62,7 +63,7 @@ def load_policy(directory: Path) -> VWPolicy:
     for name in (_POLICY, _MODEL, _SUM):
         if not (directory / name).is_file():
             raise PolicyFormatError(f"{directory} is not a policy: {name} is missing; train one with `journey train`")
-    _verify(directory / _POLICY, (directory / _SUM).read_text().split(" ", 1)[0])
+    _verify(directory / _POLICY, (directory / _SUM).read_bytes().split(b" ", 1)[0].decode("ascii", "replace"))
     content = _read_json(directory / _POLICY)
     if content.get("format") != FORMAT or content.get("kind") != "vw":
         raise PolicyFormatError(

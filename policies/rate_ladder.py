@@ -9,8 +9,8 @@ of future loss (Blum, Kalai & Langford 1999), and regression loss is what Square
 The same measurement scales SquareCB's gamma. Its best value is proportional to sqrt(K T / R), R being the
 regression regret (Foster & Rakhlin 2020, Theorem 1), and R grows with the noise; so the crisper the
 feedback, the sooner it is exploited. Gamma is what was asked for at a recent mean squared error of 1/8 and
-inversely proportional to that error elsewhere; the inverse was chosen by measurement, on UCI problems and
-an e-mail test together (`benchmarks/uci_progressive.py`, `journey replay`).
+inversely proportional to that error elsewhere. The inverse, and the rates, were chosen by measurement on
+the very UCI problems and e-mail test the README reports (`benchmarks/uci_progressive.py`, `journey replay`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -95,6 +95,8 @@ def train(log: LoggedFeedback, settings: TrainingSettings, *, progress: Callable
     ladder, curve = learn_ladder(learn, settings, progress=progress)
     competitors = baselines(learn)
     policy = ladder.best.with_explorer(ladder.explorer)
+    policy.progress = replace(policy.progress, split=settings.split)
+    policy.check_parity()
     league = judge_policies(
         judge, {policy.name: policy, GREEDY: policy.with_explorer(Explorer(kind="greedy")), **competitors},
         reference=best_fixed(learn.net()).name, seed=settings.seed,

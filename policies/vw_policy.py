@@ -18,6 +18,9 @@ from policies.feedback import LoggedFeedback
 from policies.vw_examples import ActionScores, ExamplePool
 
 PARITY_TOLERANCE = 1e-4
+_NOT_OURS_TO_CHANGE = frozenset(
+    ["--cb_adf", "--cb_type", "--cb_explore_adf", "--epsilon", "--squarecb", "--regcb", "--softmax", "--bag", "--cover"]
+)
 Importance = Literal["propensity", "none"]
 _BLOCK = 128  # every matrix product has this many rows, so a row's scores do not depend on its batch
 _LEARN_CHUNK = 50_000
@@ -47,6 +50,13 @@ class VWSettings:
     reward_name: str = "reward"
     importance: Importance = "propensity"
     extra_args: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if refused := [a for a in self.extra_args if a.split("=")[0] in _NOT_OURS_TO_CHANGE]:
+            raise FeatureError(
+                f"extra_args {', '.join(refused)} would change what VW predicts or how it weighs decisions; "
+                "set exploration with `explorer` and weighting with `importance`"
+            )
 
     def vw_args(self) -> list[str]:
         """VW's whole command line."""
@@ -86,10 +96,12 @@ class Progress:
     Attributes:
         decisions: decisions learned from.
         eligible: sum over them of the number of eligible actions, which sets VW's importance weights.
+        split: share of customers learned from (`LoggedFeedback.split`), so that others can judge; 0 if not known.
     """
 
     decisions: int = 0
     eligible: int = 0
+    split: float = 0.0
 
 
 class VWPolicy:
@@ -178,7 +190,8 @@ class VWPolicy:
             # Costs become rewards here, once, instead of in every batch.
             scale = np.float32(-self.settings.reward_scale)
             self._matrix = matrix * scale, intercept * scale
-        return _blockwise(features, *self._matrix)
+        # BLAS may round differently for another memory order; bits must not depend on the caller's.
+        return _blockwise(np.ascontiguousarray(features), *self._matrix)
 
     def vw_scores(self, features: Float32Array) -> Float32Array:
         """The same by VW's own `predict_one`: the reference, and the path of what cannot be compiled."""
@@ -255,7 +268,7 @@ class VWPolicy:
             rows = slice(start, start + _LEARN_CHUNK)
             predicted[rows] = self._pool.learn(self._workspace, features[rows], action[rows], labels[rows])
         if len(action):
-            self.progress = Progress(decisions=int(decisions[-1]), eligible=int(actions_seen[-1]))
+            self.progress = replace(self.progress, decisions=int(decisions[-1]), eligible=int(actions_seen[-1]))
             self._matrix = None
         return predicted * -self.settings.reward_scale
 

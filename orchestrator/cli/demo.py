@@ -25,6 +25,7 @@ from rich.progress import track
 from rich.table import Table
 
 from orchestrator.cli.options import terminal
+from orchestrator.cli.settings import training_settings
 from orchestrator.config import Retailer, load_retailer
 from orchestrator.decisions import DecisionCore
 from orchestrator.importers.complete_journey import import_complete_journey
@@ -32,13 +33,12 @@ from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
 from policies.arrays import Float32Array, Float64Array
 from policies.baselines import RandomPolicy
 from policies.evaluation.league_text import league_text
-from policies.exploration import Explorer
 from policies.feedback import MONEY, LoggedFeedback
 from policies.registry.store import CHAMPION, Store
 from policies.registry.tracking import Tracker
 from policies.registry.ui import MlflowUI
 from policies.review.publish import publish
-from policies.training import TrainingSettings, train
+from policies.training import train
 from simulator.response import Responses, respond
 
 WEEK = 7 * 86400.0
@@ -46,6 +46,8 @@ WEEKS = 44
 HOLD_SHARE = 0.4
 HOUSEHOLDS = 10
 CONFIG = Path("configs/retail")
+# A model of its own: a synthetic policy must never become the champion that `journey serve` follows.
+MODEL = "journey-demo"
 _SOURCE = "Complete Journey households with a synthetic response model"
 
 
@@ -77,24 +79,18 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
     )
     console.rule("3  Learn, judge, register")
     training = retailer.training
-    settings = TrainingSettings(
-        learning_rates=training.learning_rates,
-        split=training.split,
-        interactions=training.interactions,
-        explorer=Explorer(**training.exploration.model_dump()),
-        seed=training.seed,
-    )
+    settings = training_settings(training)
     result = train(log, settings, progress=lambda done, total: None)  # noqa: ARG005
     money = replace(result.league, standings=result.league.of(result.league.outcomes[0]))
     console.print(league_text(money), soft_wrap=True)
-    published = publish(result, log, settings, store=Store(store), model=training.model, name="demo (synthetic)")
+    published = publish(result, log, settings, store=Store(store), model=MODEL, name="demo (synthetic)")
     # A fresh demo shows its own policy, whatever an earlier one left as champion.
-    Tracker(Store(store)).promote(published.policy.version, model=training.model)
+    Tracker(Store(store)).promote(published.policy.version, model=MODEL)
     console.print(f"{published.headline}\nRegistered {published.policy.label} and made it {CHAMPION}.")
     console.rule("4  Serve, ask, tell")
     with (
         _server(folder, store=store) as api,
-        MlflowUI(store, port=_free_port(), model=training.model) as ui,
+        MlflowUI(store, port=_free_port(), model=MODEL) as ui,
     ):
         typical = log.features[-len(events.customers) :].mean(axis=0)
         _ask_and_tell(api, events, retailer, typical=typical, console=console, seed=seed)
@@ -308,7 +304,16 @@ def _server(folder: Path, *, store: Path) -> Iterator[str]:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             [
                 *(sys.executable, "-c", "from orchestrator.cli import main; main()", "serve", "--config", str(CONFIG)),
-                *("--store", str(store), "--port", str(port), "--database", f"sqlite:///{folder}/journey.db"),
+                *(
+                    "--store",
+                    str(store),
+                    "--model",
+                    MODEL,
+                    "--port",
+                    str(port),
+                    "--database",
+                    f"sqlite:///{folder}/journey.db",
+                ),
             ],
             stdout=server_log,
             stderr=server_log,

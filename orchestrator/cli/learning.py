@@ -8,26 +8,31 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import (
+    DEFAULT_SPLIT,
     DEFAULT_STORE,
     LogOption,
     ModelOption,
     RewardOption,
     SeedOption,
-    SplitOption,
     StoreOption,
     terminal,
 )
 from policies.registry.store import CHAMPION, DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from policies.vw_policy import VWPolicy
 
 
 def train_command(
     log: LogOption,
     config: Annotated[
-        Path, typer.Option("--config", help="Retailer's configuration; its training.yaml says how to learn.")
-    ] = Path("configs/retail"),
+        Path | None,
+        typer.Option(
+            "--config", help="Retailer's configuration, whose training.yaml says how to learn; default: none."
+        ),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     reward: RewardOption = "",
     split: Annotated[
@@ -39,31 +44,25 @@ def train_command(
 
     The first policy becomes champion; later ones become challenger, for a reviewer to promote.
 
-    Example: journey train --log data/hillstrom --config configs/hillstrom --reward visit
+    Example: journey train --log data/hillstrom --reward visit
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from orchestrator.cli.settings import training_settings
     from orchestrator.config import load_retailer
+    from orchestrator.config.models import Training
     from policies.evaluation.league_text import league_text
-    from policies.exploration import Explorer
     from policies.feedback import LoggedFeedback
     from policies.registry.store import Store
     from policies.review.publish import publish
-    from policies.training import TrainingSettings, train
+    from policies.training import train
 
     registry = Store(store)
     registry.check()
     console = terminal()
     feedback = LoggedFeedback.load(log)
-    training = load_retailer(config).training
-    settings = TrainingSettings(
-        learning_rates=training.learning_rates,
-        split=training.split if split is None else split,
-        interactions=training.interactions,
-        explorer=Explorer(**training.exploration.model_dump()),
-        reward=reward,
-        seed=training.seed,
-    )
+    training = load_retailer(config).training if config else Training()
+    settings = training_settings(training, split=split, reward=reward)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True) as progress:
         learning = progress.add_task("learning", total=None)
@@ -91,7 +90,12 @@ def evaluate_command(
     ] = [CHAMPION],  # noqa: B006 - typer copies it
     store: StoreOption = DEFAULT_STORE,
     reward: RewardOption = "",
-    split: SplitOption = 0.5,
+    split: Annotated[
+        float | None,
+        typer.Option(
+            "--split", help="Share of customers learned from; default: that of the policies, so others judge."
+        ),
+    ] = None,
     model: ModelOption = DEFAULT_MODEL,
     out: Annotated[
         Path | None, typer.Option(help="Also write league.parquet, league.svg and report.html here.")
@@ -112,10 +116,11 @@ def evaluate_command(
     from policies.training import baselines, judge_policies
 
     feedback = LoggedFeedback.load(log)
-    learn, judge = feedback.with_reward(reward or feedback.reward_name).split(split)
+    policies = {name: _find_policy(name, store=store, model=model) for name in policy}
+    share = _common_split(policies, split)
+    learn, judge = feedback.with_reward(reward or feedback.reward_name).split(share)
     found: dict[str, Policy] = {}
-    for name in policy:
-        loaded = _find_policy(name, store=store, model=model)
+    for name, loaded in policies.items():
         found[name] = loaded if loaded.actions == judge.actions else loaded.with_actions(judge.actions)
     league = judge_policies(judge, found | baselines(learn), reference=best_fixed(learn.net()).name, seed=seed)
     typer.echo(league_text(league))
@@ -179,6 +184,21 @@ def promote_command(
 
     Tracker(Store(store)).promote(version, model=model)
     typer.echo(f"{model}/{version} is now {CHAMPION}")
+
+
+def _common_split(policies: Mapping[str, VWPolicy], split: float | None) -> float:
+    """The split that leaves to the judges only customers no policy learned from."""
+    from policies.errors import PolicyError
+
+    known = {name: policy.progress.split for name, policy in policies.items() if policy.progress.split}
+    wanted = {*known.values()} | ({split} if split is not None else set())
+    if len(wanted) > 1:
+        told = ", ".join(f"{name} learned from {share:g}" for name, share in known.items())
+        raise PolicyError(
+            f"policies are judged on customers they did not learn from, and the splits differ ({told}"
+            f"{f', --split {split:g}' if split is not None else ''}); judge policies of one split at that split"
+        )
+    return wanted.pop() if wanted else DEFAULT_SPLIT
 
 
 def _find_policy(name: str, *, store: Path, model: str) -> VWPolicy:

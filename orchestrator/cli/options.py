@@ -19,11 +19,9 @@ ModelOption = Annotated[str, typer.Option("--model", help="Name of the registere
 RewardOption = Annotated[
     str, typer.Option("--reward", help="Outcome to maximise, e.g. visit, conversion, spend; default: the log's own.")
 ]
-SplitOption = Annotated[
-    float, typer.Option("--split", help="Share of customers learned from, by a hash of their id; the others judge.")
-]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every random draw.")]
 DEFAULT_STORE = Path("mlruns")
+DEFAULT_SPLIT = 0.5
 _PIPE_WIDTH = 140
 
 

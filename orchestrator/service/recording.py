@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from orchestrator.profiles import EVENT_TYPES, Events, ProfileSchema, apply
+from orchestrator.profiles.types import NEEDS_CHANNEL, NONE
 from orchestrator.service.errors import ServiceError, UnknownDecisionError
 from orchestrator.service.jobs import EventsJob, OutcomesJob, Recorded
 from orchestrator.service.layout import Layout
@@ -99,8 +100,14 @@ def _apply_outcomes(
     *,
     now: float,
 ) -> None:
-    # Some outcomes (`accept`) are not events, and what follows silence has no channel to count it for.
-    rows = [r for r in rows if r["type"] in EVENT_TYPES and decided[r["decision_id"]].channel in schema.channels]
+    # Some outcomes (`accept`) are not events; a click after silence has no channel to count it for, a purchase has
+    # none and needs none.
+    channels = {r["decision_id"]: _channel_code(schema, decided[r["decision_id"]].channel) for r in rows}
+    rows = [
+        r
+        for r in rows
+        if r["type"] in EVENT_TYPES and (channels[r["decision_id"]] != NONE or r["type"] not in NEEDS_CHANNEL)
+    ]
     if not rows:
         return
     customer_ids = [decided[r["decision_id"]].customer_id for r in rows]
@@ -110,10 +117,14 @@ def _apply_outcomes(
         event_id=np.array([r["outcome_id"] for r in rows], dtype=object),
         timestamp=np.array([r["timestamp"] for r in rows]),
         type=np.array([EVENT_TYPES.index(r["type"]) for r in rows]),
-        channel=np.array([schema.channels.index(decided[r["decision_id"]].channel) for r in rows]),
+        channel=np.array([channels[r["decision_id"]] for r in rows]),
         value=np.array([r["value"] for r in rows]),
     )
     _keep_events(connection, schema, profiles, events, [r["body"] for r in rows], now=now)
+
+
+def _channel_code(schema: ProfileSchema, channel: str) -> int:
+    return schema.channels.index(channel) if channel in schema.channels else NONE
 
 
 def _keep_events(

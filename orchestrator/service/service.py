@@ -19,7 +19,7 @@ from orchestrator.service.deciding import Decider, made_from_row
 from orchestrator.service.errors import StorageUnavailableError, UnknownDecisionError
 from orchestrator.service.gathering import Gatherer
 from orchestrator.service.jobs import Answer, DecisionJob, DecisionMade, EventsJob, Job, OutcomesJob, Recorded
-from orchestrator.service.layout import Layout, digest
+from orchestrator.service.layout import Layout
 from orchestrator.service.serving_policy import ChampionWatcher, PolicyHolder
 from orchestrator.service.writer import Writer
 from orchestrator.storage.database import READ_ONLY, open_database
@@ -132,7 +132,7 @@ class Service:
 
     @property
     def _profile_layout(self) -> str:
-        return digest(repr(self.schema))
+        return self.schema.fingerprint
 
     def _load(self, directory: Path) -> Policy:
         return self.core.bind(self.settings.load_policy(directory))

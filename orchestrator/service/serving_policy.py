@@ -104,6 +104,8 @@ class ChampionWatcher:
                 return
             version, directory = found
             served = self._holder.current
+            if version != self._refused:
+                self._refused = None
             if version == self._refused or (served is not None and version == served.version):
                 return
             self._holder.replace(ServedPolicy(self._load(directory), version, self._clock()))

@@ -16,7 +16,7 @@ from policies.evaluation.estimators import ESTIMATORS, SNIPS, Estimate
 from policies.evaluation.intervals import Interval, bootstrap_interval
 from policies.evaluation.reward_model import cross_fit
 from policies.evaluation.rounds import Rounds, customer_codes
-from policies.evaluation.support import diagnose
+from policies.evaluation.support import Support, diagnose
 from policies.feedback import LoggedFeedback
 
 CONFIDENCE = 0.95
@@ -181,22 +181,25 @@ def _question(
     log: LoggedFeedback, name: str, pi: Float64Array, *, q_hat: Float64Array, codes: IntArray | None
 ) -> Rounds:
     try:
-        rounds = replace(Rounds.of(log, pi, q_hat=q_hat), customer=codes)
-        SNIPS().value(rounds)  # refuses a policy that never takes a logged action
+        return replace(Rounds.of(log, pi, q_hat=q_hat), customer=codes)
     except EvaluationError as error:
         raise EvaluationError(f"policy {name!r}: {error}") from error
-    return rounds
 
 
 def _outcome_standings(
     rounds: Mapping[str, Rounds], *, outcome: str, reference: str, confidence: float, sign: float, seed: int
 ) -> list[Standing]:
     snips = SNIPS()
+    if not rounds[reference].weight.any():
+        raise EvaluationError(f"the reference {reference!r} was never logged here; compare with another policy")
     reference_rewards = snips.round_rewards(rounds[reference])
     reference_reliable = diagnose(rounds[reference]).reliable
     standings = []
     for name, asked in rounds.items():
         support = diagnose(asked)
+        if not asked.weight.any():
+            standings.append(_never_taken(name, outcome, support))
+            continue
         estimates = {e.name: e.estimate(asked, seed=seed, support=support) for e in ESTIMATORS}
         difference: Difference | None = None
         verdict: Verdict = "reference"
@@ -218,7 +221,39 @@ def _outcome_standings(
                 warnings=support.sentences,
             )
         )
-    return sorted(standings, key=lambda standing: -sign * standing.snips.value)
+    return sorted(standings, key=lambda standing: -sign * np.nan_to_num(standing.snips.value, nan=-sign * np.inf))
+
+
+def _never_taken(policy: str, outcome: str, support: Support) -> Standing:
+    """A policy whose actions the log never shows has no value here, and says so."""
+    unknown = {
+        name: Estimate(
+            estimator=name,
+            value=np.nan,
+            lower=np.nan,
+            upper=np.nan,
+            standard_error=np.nan,
+            effective_sample_size=0.0,
+            largest_weight=0.0,
+            mean_weight=0.0,
+            n=support.n,
+            rewarded=0,
+            reliable=False,
+            warnings=support.sentences,
+        )
+        for name in ("SNIPS", "IPS", "DM", "DR")
+    }
+    return Standing(
+        policy=policy,
+        outcome=outcome,
+        snips=unknown["SNIPS"],
+        ips=unknown["IPS"],
+        dm=unknown["DM"],
+        dr=unknown["DR"],
+        difference=None,
+        verdict="not enough data",
+        warnings=support.sentences,
+    )
 
 
 def _verdict(interval: Interval, *, sign: float, enough: bool) -> Verdict:

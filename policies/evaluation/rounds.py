@@ -31,6 +31,7 @@ class Rounds:
         q_hat: float64 (n, A), expected reward of every action, needed by DM and DR only.
         customer: (n,) ids, strings or integers; rounds of one customer are resampled together. None: all differ.
         eligible: bool (n, A), what the logging policy could choose. None: everything.
+        answered: bool (n,), rounds something worth anything followed. None: those with a reward other than 0.
 
     Raises:
         EvaluationError: shapes disagree, no rounds, a propensity outside (0, 1], values that are not finite, or
@@ -44,6 +45,7 @@ class Rounds:
     q_hat: Float64Array | None = None
     customer: StrArray | IntArray | None = None
     eligible: BoolArray | None = None
+    answered: BoolArray | None = None
 
     def __post_init__(self) -> None:
         if self.pi.ndim != 2:
@@ -55,6 +57,7 @@ class Rounds:
             _refuse_shape(name, getattr(self, name), shape)
         _refuse_shape("q_hat", self.q_hat, (n, A))
         _refuse_shape("eligible", self.eligible, (n, A))
+        _refuse_shape("answered", self.answered, (n,))
         if not (self.action.min() >= 0 and self.action.max() < A):
             raise EvaluationError(
                 f"action must be an index below {A}, found {self.action.min()} to {self.action.max()}"
@@ -86,6 +89,7 @@ class Rounds:
             q_hat=q_hat,
             customer=log.customer,
             eligible=log.eligible,
+            answered=log.answered,
         )
 
     def __len__(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from policies.arrays import Float64Array
+from policies.arrays import BoolArray, Float64Array
 from policies.evaluation.rounds import Rounds
 
 MIN_REWARDED = 30
@@ -60,15 +60,16 @@ class Support:
 
 def diagnose(rounds: Rounds) -> Support:
     """Support of the target policy in the log it is to be judged on."""
-    return diagnose_weights(rounds.weight, reward=rounds.reward, unsupported=_unsupported_mass(rounds))
+    answered = rounds.reward != 0 if rounds.answered is None else rounds.answered
+    return diagnose_weights(rounds.weight, answered=answered, unsupported=_unsupported_mass(rounds))
 
 
-def diagnose_weights(weight: Float64Array, *, reward: Float64Array, unsupported: float = 0.0) -> Support:
+def diagnose_weights(weight: Float64Array, *, answered: BoolArray, unsupported: float = 0.0) -> Support:
     """The same from importance weights alone.
 
     Args:
         weight: float64 (n,), >= 0.
-        reward: float64 (n,).
+        answered: bool (n,), rounds something worth anything followed.
         unsupported: mean target probability of actions the log cannot show.
     """
     n = len(weight)
@@ -77,7 +78,7 @@ def diagnose_weights(weight: Float64Array, *, reward: Float64Array, unsupported:
     effective = total * total / squares if squares > 0 else 0.0
     largest = float(weight.max())
     mean = total / n
-    rewarded = int(np.count_nonzero((weight > 0) & (reward != 0)))
+    rewarded = int(np.count_nonzero((weight > 0) & answered))
     problems: list[str] = []
     cautions: list[str] = []
 

@@ -158,7 +158,7 @@ def _metrics(result: TrainingResult) -> list[tuple[str, float, int]]:
             ("evidence/difference_lower", mine.difference.lower, 0),
             ("evidence/difference_upper", mine.difference.upper, 0),
         ]
-    return metrics
+    return [metric for metric in metrics if np.isfinite(metric[1])]
 
 
 def _metric_name(policy: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
 from policies.evaluation.league import LeagueTable, Standing
@@ -20,6 +21,8 @@ def headline(league: LeagueTable, policy: str) -> str:
     """What the league table says of one policy on the reward, in one sentence."""
     outcome = league.outcomes[0]
     standing = league.standing(policy, outcome)
+    if np.isnan(standing.snips.value):
+        return f"{policy} takes actions this log never shows: nothing can be said about its {outcome}."
     value = f"{policy} earns {number(standing.snips.value)} {outcome} per decision"
     difference = standing.difference
     if difference is None:

@@ -13,7 +13,7 @@ def rewards(n: int, rewarded: int) -> np.ndarray:
 
 
 def test_an_on_policy_log_has_nothing_to_say() -> None:
-    support = diagnose_weights(np.ones(1_000), reward=rewards(1_000, 100))
+    support = diagnose_weights(np.ones(1_000), answered=rewards(1_000, 100) != 0)
     assert support.reliable
     assert support.sentences == ()
     assert support.effective_sample_size == pytest.approx(1_000)
@@ -23,7 +23,7 @@ def test_one_overwhelming_weight_is_refused() -> None:
     # As in the campaign of the Open Bandit Dataset with largest weight 21,739 and effective sample 2.
     weight = np.random.default_rng(0).exponential(0.4, 10_000)
     weight[17] = 21_739
-    support = diagnose_weights(weight, reward=rewards(10_000, 500))
+    support = diagnose_weights(weight, answered=rewards(10_000, 500) != 0)
     assert support.effective_sample_size < 3
     assert not support.reliable
     assert any("One round carries" in problem and "21,739" in problem for problem in support.problems)
@@ -32,7 +32,7 @@ def test_one_overwhelming_weight_is_refused() -> None:
 
 def test_a_thin_log_gets_a_caution_only() -> None:
     weight = np.r_[np.full(300, 30.0), np.full(9_700, 0.1)]
-    support = diagnose_weights(weight, reward=rewards(10_000, 200))
+    support = diagnose_weights(weight, answered=rewards(10_000, 200) != 0)
     assert 100 < support.effective_sample_size < 1_000
     assert support.reliable
     assert "worth only" in " ".join(support.cautions)
@@ -40,14 +40,14 @@ def test_a_thin_log_gets_a_caution_only() -> None:
 
 @pytest.mark.parametrize(("rewarded", "reliable"), [(29, False), (30, True)])
 def test_fewer_than_thirty_rewarded_rounds_allow_no_conclusion(rewarded: int, reliable: bool) -> None:
-    support = diagnose_weights(np.ones(5_000), reward=rewards(5_000, rewarded))
+    support = diagnose_weights(np.ones(5_000), answered=rewards(5_000, rewarded) != 0)
     assert support.reliable == reliable
     assert support.rewarded == rewarded
 
 
 def test_rewards_outside_the_support_do_not_count() -> None:
     weight = np.r_[np.zeros(500), np.full(500, 2.0)]
-    support = diagnose_weights(weight, reward=rewards(1_000, 520))
+    support = diagnose_weights(weight, answered=rewards(1_000, 520) != 0)
     assert support.rewarded == 20
     assert not support.reliable
 
@@ -55,7 +55,7 @@ def test_rewards_outside_the_support_do_not_count() -> None:
 @pytest.mark.parametrize(("factor", "reliable"), [(1.0, True), (0.95, True), (0.5, False), (2.0, False)])
 def test_propensities_of_another_policy_show_in_the_mean_weight(factor: float, reliable: bool) -> None:
     weight = factor * np.random.default_rng(1).gamma(4.0, 0.25, 5_000)
-    support = diagnose_weights(weight, reward=rewards(5_000, 500))
+    support = diagnose_weights(weight, answered=rewards(5_000, 500) != 0)
     assert support.reliable == reliable
     assert any("mean weight" in sentence for sentence in support.sentences) != reliable
 
@@ -64,7 +64,7 @@ def question(pi_row: list[float], *, eligible: np.ndarray | None = None) -> Roun
     n = 600
     action = np.arange(n) % 2
     return Rounds(
-        reward=np.ones(n),
+        answered=np.ones(n) != 0,
         propensity=np.full(n, 0.5),
         action=action,
         pi=np.tile(pi_row, (n, 1)),
