@@ -134,7 +134,8 @@ class LoggedFeedback:
             return self.reward != 0
         gross = self.reward + self.actions.cost[self.action]
         # Adding a cost back leaves rounding behind.
-        answered: BoolArray = np.abs(gross) > 1e-6 * np.maximum(1.0, np.abs(self.reward))
+        limit = 1e-6 * np.maximum(1.0, np.abs(self.reward))
+        answered: BoolArray = np.greater(np.abs(gross), limit)
         return answered
 
     def take(self, rows: IntArray | BoolArray) -> LoggedFeedback:
