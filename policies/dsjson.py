@@ -38,15 +38,19 @@ def read_dsjson_log(file: Path, *, max_columns: int = MAX_COLUMNS) -> LoggedFeed
         FeedbackError: a damaged line, too many features, or no decision to learn from.
     """
     collected = _Collected(max_columns=max_columns)
+    left_out = 0
     for line in read_lines(file):
         if isinstance(line, DecisionLine) and not line.skip_learn and line.label_index is not None and line.dropped < 1:
             try:
                 collected.add(line)
             except FeedbackError as error:
                 raise FeedbackError(f"{file}, line {line.number}: {error}") from error
+        else:
+            left_out += 1
     if not collected.rows:
-        raise FeedbackError(f"{file} has no decision with a label to learn from")
-    return collected.log(source=f"dsjson {file.name}")
+        raise FeedbackError(f"{file} has no decision with a label to learn from; is it Vowpal Wabbit's dsjson?")
+    without = f", {left_out} lines without a decision to learn from left out" if left_out else ""
+    return collected.log(source=f"dsjson {file.name}{without}")
 
 
 def write_dsjson_log(log: LoggedFeedback, file: Path) -> None:

@@ -162,7 +162,7 @@ class LoggedFeedback:
             return self
         if name not in self.outcomes:
             raise FeedbackError(
-                f"unknown reward {name!r}; this log has: {', '.join([self.reward_name, *self.outcomes])}"
+                f"unknown reward {name!r}; this log has: {', '.join(dict.fromkeys([self.reward_name, *self.outcomes]))}"
             )
         return replace(self, reward=self.outcomes[name], reward_name=name)
 

@@ -152,7 +152,11 @@ _REFUSALS: dict[type[service.ServiceError], tuple[int, str, str]] = {
     ),
     service.UnknownDecisionError: (404, "unknown-decision", "use a decision_id answered by POST /v1/decisions"),
     service.KeyReusedError: (409, "idempotency-key-reused", "use a new Idempotency-Key for a new request"),
-    service.NoPolicyError: (503, "no-policy", "run `journey train`, then `journey promote`"),
+    service.NoPolicyError: (
+        503,
+        "no-policy",
+        "train a policy that fits this configuration (`journey train`), or promote one",
+    ),
     service.OverloadedError: (503, "overloaded", "wait for the seconds in Retry-After, then send the request again"),
     service.StoppingError: (503, "stopping", "wait for the seconds in Retry-After, then send the request again"),
     service.StorageUnavailableError: (

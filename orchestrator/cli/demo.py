@@ -94,13 +94,16 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
     ):
         typical = log.features[-len(events.customers) :].mean(axis=0)
         _ask_and_tell(api, events, retailer, typical=typical, console=console, seed=seed)
-        console.print(f"\nDone in {time.monotonic() - started:.0f} s. Look around:")
+        console.print(f"\nDone in {time.monotonic() - started:.0f} s.")
+        if stop:
+            console.print(f"Look at the policy with `journey ui --model {MODEL}`, or run the demo without --exit.")
+            return
+        console.print("Look around:")
         console.print(f"  API      {api}/docs", soft_wrap=True)
         for name, link in ui.links.items():
             console.print(f"  {name:8} {link}", soft_wrap=True)
-        if not stop:
-            console.print("Ctrl-C stops both servers.")
-            ui.wait()
+        console.print("Ctrl-C stops both servers.")
+        ui.wait()
 
 
 def gather(retailer: Retailer, events: Events, *, seed: int, console: Console) -> LoggedFeedback:

@@ -75,4 +75,6 @@ def _save(log: LoggedFeedback, out: Path) -> None:
         if counts[a]:
             means = [f"{values[rows].mean():.5g}" for values in outcomes.values()]
             table.add_row(log.actions.ids[a], f"{counts[a]:,}", f"{log.propensity[rows].mean():.4f}", *means)
-    terminal().print(table)
+    console = terminal()
+    console.print(table)
+    console.print(log.source)

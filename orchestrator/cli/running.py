@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ def serve_command(
     """
     from orchestrator.api.serve import serve
     from orchestrator.config import load_retailer
+    from orchestrator.errors import OrchestratorError
     from orchestrator.service.service import ServiceSettings
     from policies.policy_files import load_policy
     from policies.registry.store import CHAMPION, Store
@@ -37,6 +39,11 @@ def serve_command(
     given = {"JOURNEY__SERVING__PORT": port, "JOURNEY__SERVING__DATABASE": database}
     options = {name: str(value) for name, value in given.items() if value is not None}
     retailer = load_retailer(config, environment={**os.environ, **options})
+
+    serving = retailer.serving
+    with socket.socket() as probe:
+        if probe.connect_ex((serving.host, serving.port)) == 0:
+            raise OrchestratorError(f"port {serving.port} of {serving.host} is taken; choose another with --port")
 
     def champion() -> tuple[str, Path] | None:
         found = Store(store).alias(model, CHAMPION)

@@ -34,10 +34,16 @@ class PolicyHolder:
 
     def __init__(self) -> None:
         self._served: ServedPolicy | None = None
+        self._refused = ""
+
+    def refuse(self, version: str) -> None:
+        """Remember that this version was promoted but cannot serve; what serves keeps serving."""
+        self._refused = version
 
     def replace(self, served: ServedPolicy) -> None:
         """Let another policy decide from the next batch on."""
         self._served = served
+        self._refused = ""
 
     @property
     def current(self) -> ServedPolicy | None:
@@ -50,6 +56,10 @@ class PolicyHolder:
         Raises:
             NoPolicyError: there is none.
         """
+        if self._served is None and self._refused:
+            raise NoPolicyError(
+                f"the champion {self._refused} cannot be served with this configuration; the server's log says why"
+            )
         if self._served is None:
             raise NoPolicyError("no policy has been promoted yet")
         return self._served
@@ -112,6 +122,7 @@ class ChampionWatcher:
         except Exception as error:
             # Whatever is wrong with a new champion, the policy that serves keeps serving.
             self._refused = version
+            self._holder.refuse(version or "")
             if (complaint := f"{version}: {error!r}") != self._complaint:
                 # A registry out of reach stays so for many looks; saying it once is enough.
                 self._complaint = complaint

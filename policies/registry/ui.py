@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,6 +35,11 @@ class MlflowUI:
         self.links: dict[str, str] = {}
 
     def __enter__(self) -> MlflowUI:
+        if not self._store.database.exists():
+            raise RegistryError(f"{self._store.directory} holds no MLflow store yet; make one with `journey train`")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                raise RegistryError(f"port {self._port} is taken, perhaps by another `journey ui`; choose another port")
         self.links = Tracker(self._store).links(self.url, model=self._model)
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             [
