@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
-from orchestrator.importers.hillstrom import import_hillstrom
-from policies.actions import ActionSet
-from policies.feedback import LoggedFeedback
-from policies.training import TrainingResult, TrainingSettings, train
+# The arrays of these tests are small: more threads only wait for each other. Read when NumPy is first imported, which
+# is why the fixtures below import what they need themselves.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+if TYPE_CHECKING:
+    from policies.feedback import LoggedFeedback
+    from policies.training import TrainingResult
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 CONFIGS = Path(__file__).parents[1] / "configs"
-
 # MLflow's own use of other packages; every other warning is an error (pyproject.toml).
 WARNINGS_OF_MLFLOW = ("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",)
 
@@ -47,6 +49,8 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def mail_test(data_dir: Path) -> LoggedFeedback:
     """The randomised e-mail test as `journey import hillstrom` makes it; reward `visit`."""
+    from orchestrator.importers.hillstrom import import_hillstrom
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JOURNEY_CONFIGS", str(CONFIGS))
         return import_hillstrom(data_dir / "hillstrom" / "hillstrom_dev.csv.gz")
@@ -55,29 +59,35 @@ def mail_test(data_dir: Path) -> LoggedFeedback:
 @pytest.fixture(scope="session")
 def trained(mail_test: LoggedFeedback) -> TrainingResult:
     """The default training on the whole e-mail test."""
+    from policies.training import TrainingSettings, train
+
     return train(mail_test, TrainingSettings(), progress=lambda *_: None)
 
 
 @pytest.fixture(scope="session")
 def two_kinds() -> Callable[..., LoggedFeedback]:
     """`two_kinds(n=..., gap=...)` makes a log in which half the customers answer only to action a, half only to b."""
-    return _two_kinds
+    import numpy as np
 
+    from policies.actions import ActionSet
+    from policies.feedback import LoggedFeedback
 
-def _two_kinds(*, n: int = 6_000, seed: int = 0, gap: float = 0.3, noise: float = 0.0) -> LoggedFeedback:
-    random = np.random.default_rng(seed)
-    kind, action = random.integers(0, 2, n), random.integers(0, 3, n)
-    fits = (action == 0) & (kind == 0) | (action == 1) & (kind == 1)
-    reward = np.where(random.random(n) < noise, random.random(n) < 0.5, random.random(n) < 0.1 + gap * fits)
-    return LoggedFeedback(
-        columns=("kind", "irrelevant"),
-        features=np.column_stack([kind, random.random(n)]).astype(np.float32),
-        actions=ActionSet.of("a", "b", "c"),
-        eligible=np.ones((n, 3), dtype=bool),
-        action=action,
-        propensity=np.full(n, 1 / 3),
-        reward=reward.astype(np.float64),
-        customer=np.array([f"c{i}" for i in range(n)], dtype=object),
-        outcomes={"clicks": reward + 1.0},
-        source="two kinds of customers, made up",
-    )
+    def make(*, n: int = 6_000, seed: int = 0, gap: float = 0.3, noise: float = 0.0) -> LoggedFeedback:
+        random = np.random.default_rng(seed)
+        kind, action = random.integers(0, 2, n), random.integers(0, 3, n)
+        fits = (action == 0) & (kind == 0) | (action == 1) & (kind == 1)
+        reward = np.where(random.random(n) < noise, random.random(n) < 0.5, random.random(n) < 0.1 + gap * fits)
+        return LoggedFeedback(
+            columns=("kind", "irrelevant"),
+            features=np.column_stack([kind, random.random(n)]).astype(np.float32),
+            actions=ActionSet.of("a", "b", "c"),
+            eligible=np.ones((n, 3), dtype=bool),
+            action=action,
+            propensity=np.full(n, 1 / 3),
+            reward=reward.astype(np.float64),
+            customer=np.array([f"c{i}" for i in range(n)], dtype=object),
+            outcomes={"clicks": reward + 1.0},
+            source="two kinds of customers, made up",
+        )
+
+    return make

@@ -18,12 +18,13 @@ import pytest
 
 from policies.feedback import LoggedFeedback
 from policies.policy_files import load_policy
-from policies.registry.store import CHAMPION, Store
+from policies.registry.store import CHAMPION, DEFAULT_MODEL, Store
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 HOUSEHOLDS = 10
+MODEL = "journey-demo"
 # The same demo over fewer weeks and one learning rate, to be quick.
 JOURNEY = "import sys, orchestrator.cli.demo as demo; demo.WEEKS = 4; from orchestrator.cli import main; main()"
 MARK = "JOURNEY_TEST_MARK"
@@ -117,8 +118,10 @@ def status(url: str) -> int:
 @pytest.mark.parametrize("name", ["exits", "stays"])
 def test_every_household_has_one_stored_decision_of_the_champion(demos: dict[str, Demo], name: str) -> None:
     demo = demos[name]
-    champion = Store(demo.store).alias("journey-policy", CHAMPION)
+    champion = Store(demo.store).alias(MODEL, CHAMPION)
     assert champion is not None
+    # What answers synthetically must never be what `journey serve` follows.
+    assert Store(demo.store).alias(DEFAULT_MODEL, CHAMPION) is None
     decisions = demo.rows("SELECT customer_id, policy_version, action, propensity, distribution FROM decisions")
     assert len({row[0] for row in decisions}) == len(decisions) == HOUSEHOLDS
     assert {row[1] for row in decisions} == {champion.label}
@@ -155,7 +158,7 @@ def test_the_seed_decides_what_is_learned(demos: dict[str, Demo]) -> None:
     logs = [LoggedFeedback.load(demo.folder / "feedback") for demo in demos.values()]
     np.testing.assert_array_equal(logs[0].action, logs[1].action)
     np.testing.assert_array_equal(logs[0].reward, logs[1].reward)
-    policies = [Store(demo.store).alias("journey-policy", CHAMPION) for demo in demos.values()]
+    policies = [Store(demo.store).alias(MODEL, CHAMPION) for demo in demos.values()]
     models = [(policy.directory / "model.vw").read_bytes() for policy in policies if policy]
     assert models[0] == models[1]
 

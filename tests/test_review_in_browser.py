@@ -56,7 +56,7 @@ class Shown:
 
 @pytest.fixture(scope="module")
 def shown(two_kinds: Callable[..., LoggedFeedback], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    store, log, settings = Store(tmp_path_factory.mktemp("review")), two_kinds(n=1_000, gap=0.6), TrainingSettings()
+    store, log, settings = Store(tmp_path_factory.mktemp("review")), two_kinds(n=8_000, gap=0.6), TrainingSettings()
     result = train(log, settings, progress=lambda *_: None)
     published = publish(result, log, settings, store=store, model="mail", name="browser")
     with socket.socket() as probe:

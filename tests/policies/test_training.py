@@ -125,7 +125,7 @@ def test_crisp_feedback_chooses_a_high_rate_and_noise_a_low_one(two_kinds: MakeL
 
 
 def test_the_same_log_and_settings_give_the_same_bytes(two_kinds: MakeLog) -> None:
-    log = two_kinds(n=600)
+    log = two_kinds(n=8_000)
     first, again = (train(log, ONE_RATE, progress=quiet) for _ in range(2))
     assert first.policy.model == again.policy.model
     assert first.policy.settings == again.policy.settings
@@ -134,7 +134,7 @@ def test_the_same_log_and_settings_give_the_same_bytes(two_kinds: MakeLog) -> No
 
 
 def test_nothing_is_learned_from_the_customers_who_judge(two_kinds: MakeLog) -> None:
-    log = two_kinds(n=600)
+    log = two_kinds(n=8_000)
     _, judged = log.split(0.5)
     spoilt = np.where(np.isin(log.customer, judged.customer), 1.0 - log.reward, log.reward)
     honest, other = (train(replace(log, reward=r), ONE_RATE, progress=quiet) for r in (log.reward, spoilt))
@@ -226,7 +226,7 @@ def test_a_log_that_cannot_teach_is_refused(
 
 
 def test_a_policy_is_judged_on_its_own_columns_wherever_they_stand(two_kinds: MakeLog) -> None:
-    log = two_kinds(n=1_500)
+    log = two_kinds(n=8_000)
     policy = learned(log).best
     turned = replace(log, columns=log.columns[::-1], features=log.features[:, ::-1].copy())
     values = [

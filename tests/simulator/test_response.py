@@ -37,7 +37,19 @@ def answers(action: str, *, n: int = N, seed: int = 0, **traces: float) -> Respo
     for column, value in traces.items():
         features[:, CORE.columns.index(column.replace("__", "."))] = value
     chosen = np.full(n, CORE.actions.index(action))
-    return respond(features, chosen, columns=CORE.columns, actions=CORE.actions, random=np.random.default_rng(seed))
+    return met(features, chosen, seed=seed)
+
+
+def met(features: Any, action: Any, *, seed: int = 0, typical: float = 0.0) -> Responses:
+    """Customers meet actions, in a population whose mean customer shows `typical` in every column."""
+    return respond(
+        features,
+        action,
+        columns=CORE.columns,
+        actions=CORE.actions,
+        typical=np.full(len(CORE.columns), typical, dtype=np.float32),
+        random=np.random.default_rng(seed),
+    )
 
 
 def logistic(x: float) -> float:
@@ -76,6 +88,22 @@ def test_clicks_come_as_often_as_relevance_discount_and_fatigue_say(
     assert answers(action, **traces).click.mean() == near(logistic(odds))
 
 
+def test_relevance_is_what_a_customer_buys_beyond_the_typical_one() -> None:
+    features = np.zeros((N, len(CORE.columns)), dtype=np.float32)
+    features[:, CORE.columns.index("buy.home")] = 1.5
+    chosen = np.full(N, CORE.actions.index("email.inspire.home"))
+    for typical in (0.5, 1.5, 2.0):
+        expected = logistic(CLICK_BASE["email"] + CLICK_AFFINITY * (1.5 - typical))
+        assert met(features, chosen, typical=typical).click.mean() == near(expected)
+
+
+def test_a_discount_is_taken_off_what_is_bought() -> None:
+    said = answers("email.offer.home")
+    assert said.purchase.max() > 0
+    np.testing.assert_allclose(said.discount, 0.1 * said.purchase)
+    assert (answers("email.inspire.home").discount == 0).all()
+
+
 @pytest.mark.parametrize(("action", "channel"), [("email.thank", "email"), ("store.thank", "store")])
 def test_orders_follow_clicks_and_are_log_normal(action: str, channel: str) -> None:
     said = answers(action)
@@ -108,6 +136,6 @@ def test_customers_of_one_batch_meet_their_own_action() -> None:
     n = 50_000
     features = np.zeros((n, len(CORE.columns)), dtype=np.float32)
     chosen = np.where(np.arange(n) % 2, CORE.actions.index("store.service"), CORE.actions.index("hold"))
-    said = respond(features, chosen, columns=CORE.columns, actions=CORE.actions, random=np.random.default_rng(0))
+    said = met(features, chosen)
     assert not said.click[::2].any()
     assert said.click[1::2].mean() == near(logistic(CLICK_BASE["store"]), n // 2)

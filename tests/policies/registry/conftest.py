@@ -30,7 +30,7 @@ class Shelf:
 def shelf(two_kinds: Callable[..., LoggedFeedback], tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     # A space in the path: nothing may depend on its absence.
     store = Store(tmp_path_factory.mktemp("a store") / "mlruns")
-    log, settings = two_kinds(n=1_500), TrainingSettings()
+    log, settings = two_kinds(n=8_000), TrainingSettings()
     result = train(log, settings, progress=lambda *_: None)
     first, second = (publish(result, log, settings, store=store, model="mail", name=n) for n in ("one", "two"))
     return Shelf(store=store, first=first, second=second, result=result, log=log, settings=settings)

@@ -43,7 +43,7 @@ def test_the_run_says_what_was_done(shelf: Any, run: Any) -> None:
     assert run.info.run_name == "one"
     parameters = run.data.params
     assert parameters["reward"] == "reward"
-    assert parameters["rows"] == "1500"
+    assert parameters["rows"] == "8000"
     assert parameters["learning_rate"] == f"{shelf.result.policy.settings.learning_rate:g}"
     assert float(parameters["gamma_scale"]) == pytest.approx(
         shelf.result.policy.settings.explorer.gamma_scale, rel=1e-3
