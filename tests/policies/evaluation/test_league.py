@@ -18,6 +18,7 @@ from policies.evaluation.league_text import league_text
 from policies.evaluation.reward_model import fit_predict
 from policies.evaluation.rounds import Rounds
 from policies.feedback import LoggedFeedback
+from policies.review.report import headline
 
 
 def always(action: int, n: int, A: int = 3) -> np.ndarray:
@@ -212,9 +213,19 @@ def test_a_distribution_of_the_wrong_size_names_its_policy() -> None:
         league_table(made_up_log(n=60), {"a": always(0, 59)}, outcomes=["visit"], reference="a", seed=0)
 
 
-def test_a_policy_that_never_takes_a_logged_action_is_named() -> None:
+def test_a_policy_that_never_takes_a_logged_action_has_no_value_and_says_so() -> None:
     log = made_up_log(n=600)
     only_two = log.take(log.action != 2)
     policies = {"a": always(0, len(only_two)), "unseen": always(2, len(only_two))}
-    with pytest.raises(EvaluationError, match="policy 'unseen': every importance weight is 0"):
-        league_table(only_two, policies, outcomes=["visit"], reference="a", seed=0)
+    table = league_table(only_two, policies, outcomes=["visit"], reference="a", seed=0)
+    assert [s.policy for s in table.of("visit")] == ["a", "unseen"]  # last, whatever the others earn
+    unseen = table.standing("unseen", "visit")
+    assert unseen.verdict == "not enough data"
+    assert unseen.difference is None
+    assert np.isnan([unseen.snips.value, unseen.ips.value, unseen.dm.value, unseen.dr.value]).all()
+    assert unseen.warnings
+    assert "unseen" in league_text(table)
+    assert ET.fromstring(league_svg(table)) is not None  # noqa: S314 - our own text
+    assert "is the reference" not in headline(table, "unseen")
+    with pytest.raises(EvaluationError, match="the reference 'unseen' was never logged here"):
+        league_table(only_two, policies, outcomes=["visit"], reference="unseen", seed=0)
