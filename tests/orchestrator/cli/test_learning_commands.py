@@ -59,7 +59,7 @@ def test_train_evaluate_promote_and_roll_back(
     assert said.code == 0, said
     for text in ("journey (greedy)", "fixed: a", "significantly better", "registered journey-policy/1 as champion"):
         assert text in said.out
-    said = journey("train", "--log", log, *quick, "--store", store, "--reward", "clicks", "--split", "0.7")
+    said = journey("train", "--log", log, *quick, "--store", store, "--reward", "clicks")
     assert "registered journey-policy/2 as challenger" in said.out
     assert load_policy(Store(store).version("journey-policy", 2).directory).reward_name == "clicks"
 
@@ -78,10 +78,42 @@ def test_train_evaluate_promote_and_roll_back(
     assert f"1 earns {value} reward" in said.out
     assert f"{directory} earns {value} reward" in said.out
 
+    # Nor are they judged on customers one of them learned from.
+    for split in ("0", "0.7"):
+        said = journey("evaluate", "--log", log, *both, "--store", store, "--split", split)
+        assert said.code == 2
+        assert f"champion learned from 0.5, challenger learned from 0.5, --split {split}" in said.err
+    said = journey("evaluate", "--log", log, *both, "--store", store, "--split", "0.5")
+    assert f"champion earns {value} reward" in said.out
+
     assert "journey-policy/2 is now champion" in journey("promote", "2", "--store", store).out
     assert Store(store).alias("journey-policy", CHAMPION).version == 2
     assert "journey-policy/1 is now champion" in journey("promote", "1", "--store", store).out
     assert Store(store).alias("journey-policy", CHAMPION).version == 1
+
+
+def test_policies_of_different_splits_are_not_judged_together(
+    journey: Journey, logs: Path, quick: tuple[str, Path], tmp_path: Path
+) -> None:
+    store, log = tmp_path / "mlruns", logs / "fits"
+    for split in ("0.5", "0.7"):
+        assert journey("train", "--log", log, *quick, "--store", store, "--split", split).code == 0
+    policy = load_policy(Store(store).version("journey-policy", 2).directory)
+    assert policy.progress.split == 0.7
+    said = journey("evaluate", "--log", log, "--policy", "1", "--policy", "2", "--store", store)
+    assert said.code == 2
+    assert "1 learned from 0.5, 2 learned from 0.7" in said.err
+    # Alone it is judged on the customers it did not learn from, as when it was trained.
+    said = journey("evaluate", "--log", log, "--policy", "2", "--store", store)
+    _, judge = LoggedFeedback.load(log).split(0.7)
+    assert f"{len(judge):,} rounds of" in said.out
+
+
+def test_training_needs_no_configuration(journey: Journey, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOURNEY_CONFIGS")
+    said = journey("train", "--log", logs / "fits")
+    assert said.code == 0, said
+    assert "registered journey-policy/1 as champion" in said.out
 
 
 def test_the_store_may_come_from_the_environment(
@@ -129,7 +161,6 @@ def test_replay_reports_each_seed_and_the_worst(journey: Journey, logs: Path) ->
         (["evaluate", "--log", "{logs}/fits", "--policy", "7"], "no policy '7'"),
         (["evaluate", "--log", "{logs}/fits", "--policy", "{logs}"], "is not a policy: policy.json is missing"),
         (["evaluate", "--log", "{logs}/fits", "--store", "{junk}"], "cannot be read as an MLflow store"),
-        (["evaluate", "--log", "{logs}/fits", "--split", "0"], "between 0 and 1, got 0.0"),
         (["replay", "--log", "{logs}/skewed"], "uniform over the eligible actions"),
         (["replay", "--log", "{logs}/fits", "--reward", "spend"], "unknown reward 'spend'"),
         (["replay", "--log", "{logs}/fits", "--gamma-scale", "-1"], "gamma_scale must be at least 0"),

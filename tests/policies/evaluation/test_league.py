@@ -17,7 +17,9 @@ from policies.evaluation.league_plot import league_svg
 from policies.evaluation.league_text import league_text
 from policies.evaluation.reward_model import fit_predict
 from policies.evaluation.rounds import Rounds
-from policies.feedback import LoggedFeedback
+from policies.feedback import MONEY, LoggedFeedback
+from policies.review.report import headline
+from policies.training import baselines, judge_policies
 
 
 def always(action: int, n: int, A: int = 3) -> np.ndarray:
@@ -212,9 +214,44 @@ def test_a_distribution_of_the_wrong_size_names_its_policy() -> None:
         league_table(made_up_log(n=60), {"a": always(0, 59)}, outcomes=["visit"], reference="a", seed=0)
 
 
-def test_a_policy_that_never_takes_a_logged_action_is_named() -> None:
+def test_a_policy_that_never_takes_a_logged_action_gets_no_value(tmp_path: Path) -> None:
     log = made_up_log(n=600)
     only_two = log.take(log.action != 2)
-    policies = {"a": always(0, len(only_two)), "unseen": always(2, len(only_two))}
-    with pytest.raises(EvaluationError, match="policy 'unseen': every importance weight is 0"):
-        league_table(only_two, policies, outcomes=["visit"], reference="a", seed=0)
+    policies = {"a": always(0, len(only_two)), "unseen": always(2, len(only_two)), "b": always(1, len(only_two))}
+    table = league_table(
+        only_two, policies, outcomes=["visit", "leaves"], reference="a", seed=0, lower_is_better=["leaves"]
+    )
+    for outcome in ("visit", "leaves"):
+        unseen = table.standing("unseen", outcome)
+        assert unseen.verdict == "not enough data"
+        assert unseen.difference is None
+        for estimate in (unseen.snips, unseen.ips, unseen.dm, unseen.dr):
+            assert np.isnan([estimate.value, estimate.lower, estimate.upper, estimate.standard_error]).all()
+        assert unseen.warnings
+        # No value is no rank: last, whichever direction is good.
+        assert table.of(outcome)[-1] is unseen
+        assert np.isfinite(table.standing("b", outcome).snips.value)
+    table.write_parquet(tmp_path / "league.parquet")
+    frame = pd.read_parquet(tmp_path / "league.parquet")
+    assert frame[frame["policy"] == "unseen"]["value"].isna().all()
+    assert "unseen" in league_text(table)
+    assert "unseen" in league_svg(table)
+    assert "nothing can be said" in headline(table, "unseen")
+    with pytest.raises(EvaluationError, match="the reference 'unseen' was never logged here"):
+        league_table(only_two, policies, outcomes=["visit"], reference="unseen", seed=0)
+
+
+def test_costs_of_unanswered_actions_are_no_evidence() -> None:
+    """Net of costs every contact has a reward, so counting those would make a silent log look well supported."""
+    log = made_up_log(n=3_000)
+    few = np.flatnonzero(log.action == 1)[:20]
+    gross = np.zeros(len(log))
+    gross[few] = 500.0
+    money = replace(
+        log, actions=replace(log.actions, costs=(0.0, 0.1, 0.3)), reward=gross, reward_name=MONEY, outcomes={}
+    )
+    assert (money.net().reward != 0).sum() > 1_000
+    assert money.net().answered.sum() == 20
+    table = judge_policies(money, baselines(money), reference="fixed: a", seed=0)
+    assert {s.verdict for s in table.standings if s.policy != "fixed: a"} == {"not enough data"}
+    assert table.standing("fixed: b", table.outcomes[0]).snips.rewarded == 20
