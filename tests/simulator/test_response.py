@@ -31,13 +31,26 @@ CORE = DecisionCore(RETAIL, ProfileSchema.from_retailer(RETAIL))
 N = 200_000
 
 
-def answers(action: str, *, n: int = N, seed: int = 0, **traces: float) -> Responses:
-    """n equal customers, with the named columns set, all meet one action."""
-    features = np.zeros((n, len(CORE.columns)), dtype=np.float32)
+def row(traces: dict[str, float]) -> np.ndarray:
+    """Features of a customer with the named columns set."""
+    features = np.zeros(len(CORE.columns), dtype=np.float32)
     for column, value in traces.items():
-        features[:, CORE.columns.index(column.replace("__", "."))] = value
-    chosen = np.full(n, CORE.actions.index(action))
-    return respond(features, chosen, columns=CORE.columns, actions=CORE.actions, random=np.random.default_rng(seed))
+        features[CORE.columns.index(column.replace("__", "."))] = value
+    return features
+
+
+def answers(
+    action: str, *, n: int = N, seed: int = 0, typical: dict[str, float] | None = None, **traces: float
+) -> Responses:
+    """n equal customers, with the named columns set, all meet one action."""
+    return respond(
+        np.tile(row(traces), (n, 1)),
+        np.full(n, CORE.actions.index(action)),
+        columns=CORE.columns,
+        actions=CORE.actions,
+        typical=row(typical or {}),
+        random=np.random.default_rng(seed),
+    )
 
 
 def logistic(x: float) -> float:
@@ -76,6 +89,12 @@ def test_clicks_come_as_often_as_relevance_discount_and_fatigue_say(
     assert answers(action, **traces).click.mean() == near(logistic(odds))
 
 
+def test_only_what_a_customer_shows_beyond_the_typical_is_relevance() -> None:
+    odds = CLICK_BASE["email"] + (1.5 - 0.5) * CLICK_AFFINITY
+    typical = {"buy__home": 0.5, "want__home": 0.5, "email__fatigue": 0.5}
+    assert answers("email.inspire.home", typical=typical, buy__home=1.5).click.mean() == near(logistic(odds))
+
+
 @pytest.mark.parametrize(("action", "channel"), [("email.thank", "email"), ("store.thank", "store")])
 def test_orders_follow_clicks_and_are_log_normal(action: str, channel: str) -> None:
     said = answers(action)
@@ -106,8 +125,14 @@ def test_the_generator_decides_everything() -> None:
 
 def test_customers_of_one_batch_meet_their_own_action() -> None:
     n = 50_000
-    features = np.zeros((n, len(CORE.columns)), dtype=np.float32)
     chosen = np.where(np.arange(n) % 2, CORE.actions.index("store.service"), CORE.actions.index("hold"))
-    said = respond(features, chosen, columns=CORE.columns, actions=CORE.actions, random=np.random.default_rng(0))
+    said = respond(
+        np.tile(row({}), (n, 1)),
+        chosen,
+        columns=CORE.columns,
+        actions=CORE.actions,
+        typical=row({}),
+        random=np.random.default_rng(0),
+    )
     assert not said.click[::2].any()
     assert said.click[1::2].mean() == near(logistic(CLICK_BASE["store"]), n // 2)

@@ -64,7 +64,7 @@ def question(pi_row: list[float], *, eligible: np.ndarray | None = None) -> Roun
     n = 600
     action = np.arange(n) % 2
     return Rounds(
-        answered=np.ones(n) != 0,
+        reward=np.ones(n),
         propensity=np.full(n, 0.5),
         action=action,
         pi=np.tile(pi_row, (n, 1)),
