@@ -122,7 +122,7 @@ def test_an_unknown_decision_is_not_found(ask):
         ({"placement": "home_hero", "channels": ["site"]}, "body", "one of them"),
         ({"context": {"device": "mobil"}}, "context.device", "did you mean 'mobile'"),
         ({"context": {"category": "pantri"}}, "context.category", "did you mean 'pantry'"),
-        ({"context": {"hour": 24}}, "context.hour", "23"),
+        ({"context": {"hour": 24}}, "context.hour", "at most 23"),
         ({"context": {"hour": "12"}}, "context.hour", "whole number"),
         ({"context": {"hour": 12.5}}, "context.hour", "whole number"),
         ({"context": {"hour": True}}, "context.hour", "whole number"),
