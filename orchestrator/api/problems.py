@@ -281,7 +281,9 @@ def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
         return FieldProblem(field=_field(error["loc"]), problem=problem, fix=fix or _OTHER_FIX)
     if kind in ("literal_error", "enum"):
         return unknown_name(_field(error["loc"]), str(error["input"]), _expected(error))
-    return FieldProblem(field=_field(error["loc"]), problem=message, fix=_FIXES.get(kind, _OTHER_FIX).format(**error.get("ctx", {})))
+    return FieldProblem(
+        field=_field(error["loc"]), problem=message, fix=_FIXES.get(kind, _OTHER_FIX).format(**error.get("ctx", {}))
+    )
 
 
 _OTHER_FIX = "see /docs for what is accepted"
