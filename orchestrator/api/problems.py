@@ -185,6 +185,8 @@ _FIXES = {
     "too_short": "send more items",
     "too_long": "send fewer items, in several requests",
     "timezone_aware": "add the zone, for example 2026-11-20T09:30:00Z",
+    "greater_than_equal": "send a number of at least {ge:g}",
+    "less_than_equal": "send a number of at most {le:g}",
     "datetime_from_date_parsing": "send a time like 2026-11-20T09:30:00Z",
     "datetime_parsing": "send a time like 2026-11-20T09:30:00Z",
     "datetime_type": "send a time like 2026-11-20T09:30:00Z",
@@ -283,7 +285,9 @@ def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
         return FieldProblem(field=_field(error["loc"]), problem=problem, fix=fix or _OTHER_FIX)
     if kind in ("literal_error", "enum"):
         return unknown_name(_field(error["loc"]), str(error["input"]), _expected(error))
-    return FieldProblem(field=_field(error["loc"]), problem=message, fix=_FIXES.get(kind, _OTHER_FIX))
+    return FieldProblem(
+        field=_field(error["loc"]), problem=message, fix=_FIXES.get(kind, _OTHER_FIX).format(**error.get("ctx", {}))
+    )
 
 
 _OTHER_FIX = "see /docs for what is accepted"

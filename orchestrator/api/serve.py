@@ -9,7 +9,7 @@ import structlog
 import uvicorn
 
 from orchestrator.api.app import create_app
-from orchestrator.service.service import ServiceSettings
+from orchestrator.service.service import Service, ServiceSettings
 
 
 def serve(settings: ServiceSettings) -> None:
@@ -19,9 +19,14 @@ def serve(settings: ServiceSettings) -> None:
 
     Args:
         settings: `settings.retailer.serving` says where to listen.
+
+    Raises:
+        StorageError: the database cannot be used.
     """
-    configure_logging()
     serving = settings.retailer.serving
+    # The application opens it too, but an error there comes out of uvicorn as a traceback and exit code 3.
+    Service(settings).check_database()
+    configure_logging()
     app = create_app(settings)
     tune_process()
     uvicorn.run(

@@ -183,6 +183,13 @@ class Training(Settings):
     exploration: Exploration = Exploration()
     seed: Annotated[int, Field(ge=0)] = 0
 
+    @model_validator(mode="after")
+    def _interactions_once(self) -> Training:
+        same = ["".join(sorted(pair)) for pair in self.interactions]
+        if len(set(same)) != len(same):
+            raise ValueError(f"interactions {', '.join(self.interactions)}: some are the same; name each once")
+        return self
+
 
 class HalfLives(Settings):
     """After how many seconds a trace of behaviour counts half.

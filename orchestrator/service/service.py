@@ -87,6 +87,14 @@ class Service:
         self._writer.close()
         self._engine.dispose()
 
+    def check_database(self) -> None:
+        """Open the database, creating it where missing, and close it again.
+
+        Raises:
+            StorageError: it cannot be used, or holds profiles of another configuration.
+        """
+        self._open().dispose()
+
     async def decide(self, job: DecisionJob) -> DecisionMade:
         """Decide; durable when this returns.
 
@@ -124,7 +132,7 @@ class Service:
         """
         self.policies.required()
         self._gatherer.check()
-        await asyncio.to_thread(self._check_database)
+        await asyncio.to_thread(self._read_database)
 
     @property
     def _layout(self) -> Layout:
@@ -162,7 +170,7 @@ class Service:
         except SQLAlchemyError as error:
             raise StorageUnavailableError("the database cannot be read") from error
 
-    def _check_database(self) -> None:
+    def _read_database(self) -> None:
         try:
             with self._reading.connect() as connection:
                 connection.execute(select(schema_version.c.version)).one()

@@ -38,7 +38,8 @@ def open_database(url: str) -> Engine:
             _prepare(connection, url)
     except SQLAlchemyError as error:
         engine.dispose()
-        raise StorageError(f"{url} cannot be opened as a database: {error}") from error
+        cause = getattr(error, "orig", None) or error
+        raise StorageError(f"{url} cannot be opened as a database ({cause}); give another file") from error
     except StorageError:
         engine.dispose()
         raise

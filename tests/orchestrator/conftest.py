@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -56,6 +57,13 @@ class Served:
         answer = await self.client.post("/v1/decisions", json={"customer_id": customer, **more})
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    async def decided_by(self, version: str, customer: str = "c-1", **more: Any) -> dict[str, Any]:
+        """The first decision made by this policy version, which must come within seconds."""
+        deadline = time.monotonic() + 20
+        while (made := await self.decide(customer, **more))["policy_version"] != version:
+            assert time.monotonic() < deadline, f"{made['policy_version']} still serves, not {version}"
+        return made
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """All rows of a table, read by a connection of its own."""

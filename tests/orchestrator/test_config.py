@@ -150,6 +150,13 @@ def test_outcomes_become_money(retail: Retailer) -> None:
         ("training", "split: 0.5", "split: 1.0", ["split = 1.0", "less than 1"]),
         ("training", "split: 0.5", "? [a]\n: b", ["cannot be read as YAML", "unhashable"]),
         ("training", "split: 0.5", "split: 0.5\nsplit: 0.6", ["key 'split' is given twice"]),
+        ("training", "[PA]", "[UA, AU]", ["interactions UA, AU", "name each once"]),
+        (
+            "serving",
+            "sqlite:///journey.db",
+            "postgresql://journey",
+            ["database = 'postgresql://journey'", "sqlite:///"],
+        ),
         ("profiles", "{scale: 10}", "{scale: 10, values: [a]}", ["attributes.store_distance", "not both"]),
         ("profiles", "recency: 30 d", "", ["half_lives.recency: missing"]),
     ],

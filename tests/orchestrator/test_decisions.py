@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
@@ -127,27 +128,88 @@ def test_a_decision_can_be_made_again_from_the_log_and_the_stored_policy(tmp_pat
         assert distribution[0, action[0]] == made.propensity[i]
 
 
-def test_the_served_log_is_enough_to_repeat_every_decision(ask: Any) -> None:
+def test_the_served_log_is_enough_to_repeat_every_decision(ask: Any, champion: Any, tmp_path: Path) -> None:
     """Through HTTP, storage and back: only what is in the database, and the policy."""
+    save_policy(learned(explorer=Explorer(epsilon=0.2)), tmp_path / "policy")
+    champion.load, champion.current = load_policy, ("journey-policy/1", tmp_path / "policy")
 
     async def serve(served: Any) -> list[dict[str, Any]]:
-        await served.know(*(f"c{i}" for i in range(20)))
-        for i in range(20):
-            await served.decide(f"c{i}", context={"hour": i})
+        customers = [f"c{i}" for i in range(20)]
+        await served.know(*customers)
+        random = np.random.default_rng(0)
+        await served.client.post(
+            "/v1/events",
+            json=[
+                {
+                    "event_id": f"{kind}-{c}-{turn}",
+                    "customer_id": c,
+                    "type": kind,
+                    "category": str(random.choice(RETAIL.catalogue.categories)),
+                    "value": float(random.uniform(1, 90)),
+                }
+                for c in customers
+                for turn, kind in enumerate(("view", "view", "purchase"))
+            ],
+        )
+        # At the same moment, so that some are scored in one batch.
+        await asyncio.gather(*(served.decide(c, context={"hour": i}) for i, c in enumerate(customers)))
         return served.rows("decisions")
 
-    core = CORE
-    policy = RandomPolicy(core.actions, core.columns)
+    core, policy = CORE, load_policy(tmp_path / "policy")
     rows = ask(serve)
     assert len(rows) == 20
     for logged in rows:
         features = np.frombuffer(logged["features"], dtype="<f4")[None]
         packed = np.frombuffer(logged["eligible"], dtype=np.uint8)
         eligible = np.unpackbits(packed, count=len(core.actions)).astype(bool)[None]
-        distribution = policy.distribution(priced(policy, policy.scores(features)), eligible)
+        scores = priced(policy, policy.scores(features))
+        distribution = policy.distribution(scores, eligible)
         action = draw(distribution, uniforms(id_words([logged["decision_id"]]), stream=DRAW_STREAM))
+        assert scores[0].tobytes() == logged["scores"]
         assert distribution[0].tobytes() == logged["distribution"]
         assert (action[0], distribution[0, action[0]]) == (logged["action"], logged["propensity"])
+    # The test tests something: customers differ, and so does what is best for them.
+    assert len({logged["features"] for logged in rows}) == 20
+    assert len({logged["scores"] for logged in rows}) == 20
+    assert len({logged["action"] for logged in rows}) > 1
+
+
+def test_a_policy_of_few_columns_and_actions_scores_alone_as_in_a_batch() -> None:
+    """A small product takes another path through the matrix library, and a selection of columns another layout."""
+    retailer = load_retailer(Path(__file__).parents[2] / "configs" / "hillstrom", environment={})
+    core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
+    assert len(core.actions) == 3
+    random, n = np.random.default_rng(4), 300
+    profiles, names = Profiles(core.schema), np.array([f"c{i}" for i in range(n)], dtype=object)
+    for kind in ("subscribe", "purchase", "view"):
+        profiles.apply(
+            Events.from_columns(
+                customer_id=names,
+                event_id=np.array([f"{kind}-{i}" for i in range(n)], dtype=object),
+                timestamp=NOW - 86400.0 * random.uniform(1, 60, n),
+                type=kind,
+                channel=0 if kind == "subscribe" else -1,
+                category=random.integers(0, len(core.schema.categories), n),
+                value=random.uniform(5, 90, n),
+            )
+        )
+    asked = {
+        "states": profiles.states(names),
+        "contexts": [{} for _ in range(n)],
+        "channels": [() for _ in range(n)],
+        "decision_ids": [random.bytes(16).hex() for _ in range(n)],
+    }
+    needed = {pair.column for pairs in core.actions.pairs for pair in pairs}
+    few = tuple(c for i, c in enumerate(core.columns) if c in needed or i % 2)
+    for columns in (few, few[::-1], core.columns):
+        policy = core.bind(learned(core, columns=columns))
+        assert policy.compiled
+        together = core.decide(policy, **asked, now=NOW)
+        assert len(np.unique(together.scores, axis=0)) > n // 2
+        for i in range(n):
+            alone = core.decide(policy, **row(asked, i), now=NOW)
+            for name in ARRAYS:
+                assert getattr(alone, name)[0].tobytes() == getattr(together, name)[i].tobytes(), (name, i)
 
 
 def test_the_logged_probability_is_that_of_the_final_decision() -> None:

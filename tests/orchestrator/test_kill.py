@@ -12,7 +12,10 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +109,29 @@ def check_log(retailer, clients):
         stored = Counter(row[0] for row in rows(retailer, f"SELECT {name} FROM {table}"))  # noqa: S608
         assert [i for c in clients for i in getattr(c, kept) if stored[i] != 1] == []
     assert rows(retailer, "PRAGMA integrity_check") == [("ok",)]
+    check_profiles(retailer)
+
+
+def check_profiles(retailer):
+    """Every profile is what the logged events, and no others, make of it."""
+    schema = ProfileSchema.from_retailer(retailer)
+    logged = rows(retailer, "SELECT event_id, customer_id, type, timestamp, body FROM events ORDER BY sequence")
+    event_id, customer_id, kind, timestamp, body = zip(*logged, strict=True)
+    categories = [json.loads(b).get("category") for b in body]
+    profiles = Profiles(schema)
+    profiles.apply(
+        Events.from_columns(
+            customer_id=np.array(customer_id, dtype=object),
+            event_id=np.array(event_id, dtype=object),
+            timestamp=np.array(timestamp),
+            type=np.array([EVENT_TYPES.index(k) for k in kind]),
+            category=np.array([schema.categories.index(c) if c else -1 for c in categories]),
+        )
+    )
+    stored = dict(rows(retailer, "SELECT customer_id, state FROM customers"))
+    assert set(stored) == set(customer_id) == {f"c-{i}" for i in range(CUSTOMERS)}
+    states = np.array([np.frombuffer(state) for state in stored.values()])
+    np.testing.assert_allclose(states, profiles.states(list(stored)), rtol=1e-9)
 
 
 def test_a_killed_server_has_logged_everything_it_acknowledged(server, retailer):

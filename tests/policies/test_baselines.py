@@ -107,3 +107,12 @@ def test_business_rules_refuse_logs_they_cannot_use() -> None:
         BusinessRules.fit(log.take(np.array([], dtype=np.int64)))
     with pytest.raises(FeatureError, match="the log lacks frequency"):
         BusinessRules.fit(replace(log, columns=("recency.purchase", "f", "spend", "noise")))
+
+
+@pytest.mark.parametrize(("answers", "best"), [(29, "hold"), (30, "offer")])
+def test_a_lucky_rare_action_does_not_compete(answers: int, best: str) -> None:
+    log = make_log(2_000)
+    reward = np.where(log.action == 0, 0.1, -1.0)
+    reward[log.action == 2] = 0.0
+    reward[np.flatnonzero(log.action == 2)[:answers]] = 100.0
+    assert best_fixed(replace(log, reward=reward)).action_id == best

@@ -175,3 +175,10 @@ def test_interrupted_saving_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(KeyboardInterrupt):
         save_policy(make_policy(), tmp_path / "policy")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checksum_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    save_policy(make_policy(), tmp_path / "policy")
+    (tmp_path / "policy" / "SHA256").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(PolicyFormatError, match="is damaged"):
+        load_policy(tmp_path / "policy")

@@ -251,3 +251,22 @@ def test_a_policy_over_other_actions_is_not_judged(two_kinds: MakeLog) -> None:
     )
     with pytest.raises(FeatureError, match="over other actions than the log"):
         judge_policies(renamed, {"journey": policy}, reference="journey", seed=0)
+
+
+def test_a_log_without_the_actions_the_policy_prefers_is_judged_all_the_same(
+    two_kinds: Callable[..., LoggedFeedback], tmp_path: Path
+) -> None:
+    """The best action was tried only with customers learned from: on the others nothing can be said of it."""
+    log = two_kinds(n=2_000)
+    learned_from = np.isin(log.customer, log.split(0.5)[0].customer)
+    reward = np.where(log.action == 2, 1.0, 0.1 * log.reward)
+    part = replace(log, reward=reward, outcomes={}).take(learned_from | (log.action != 2))
+    settings = TrainingSettings(learning_rates=(0.5,))
+    result = train(part, settings, progress=lambda *_: None)
+    assert result.reference != "fixed: c"
+    greedy = result.league.standing(GREEDY, "reward")
+    assert greedy.verdict == "not enough data"
+    assert np.isnan(greedy.snips.value)
+    assert np.isfinite(result.league.standing("random", "reward").snips.value)
+    published = publish(result, part, settings, store=Store(tmp_path / "mlruns"), model="m", name="unseen")
+    assert published.policy.version == 1

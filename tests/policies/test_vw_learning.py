@@ -321,3 +321,19 @@ def test_namespaces_vw_cannot_take_are_refused(namespace: str) -> None:
 def test_options_vw_refuses_are_reported() -> None:
     with pytest.raises(PolicyFormatError, match="Vowpal Wabbit refuses this policy"):
         VWPolicy(make_settings(extra_args=("--no_such_option",)), catalogue())
+
+
+@pytest.mark.parametrize("interactions", [("UA", "UA"), ("UA", "AU"), ("UA", "UAB", "BAU")])
+def test_an_interaction_named_twice_is_refused(interactions: tuple[str, ...]) -> None:
+    """VW uses one of them, so compiled scores that count both would be wrong."""
+    with pytest.raises(FeatureError, match=f"{interactions[-2]}, {interactions[-1]} are the same"):
+        FeatureSpace.of_customer(COLUMNS, interactions=interactions)
+
+
+@pytest.mark.parametrize(
+    "args", [("--epsilon=0.3",), ("--cb_explore_adf",), ("--power_t", "0.3", "--squarecb"), ("--cb_type", "ips")]
+)
+def test_options_that_change_what_is_predicted_are_refused(args: tuple[str, ...]) -> None:
+    refused = "--cb_type" if "ips" in args else args[-1]
+    with pytest.raises(FeatureError, match=f"extra_args {refused} would change what VW predicts"):
+        make_settings(extra_args=args)

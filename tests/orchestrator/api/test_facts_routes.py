@@ -67,15 +67,15 @@ def test_consent_given_by_an_event_opens_the_channel(ask):
         (event(category="pantri"), "category", "did you mean 'pantry'"),
         (event(type="click"), "channel", "needs it"),
         (event(type="purchase"), "value", "needs"),
-        (event(type="purchase", value=-1), "value", ""),
+        (event(type="purchase", value=-1), "value", "at least 0"),
         (event(type="purchase", value="12"), "value", "a number"),
-        (event(timestamp="2026-11-01"), "timestamp", ""),
+        (event(timestamp="2026-11-01"), "timestamp", "zone"),
         (event(timestamp="2026-11-01T10:00:00"), "timestamp", "zone"),
         (event(timestamp="2999-01-01T00:00:00Z"), "timestamp", "clock"),
-        (event(timestamp="0001-01-01T00:00:00Z"), "timestamp", ""),
+        (event(timestamp="0001-01-01T00:00:00Z"), "timestamp", "when it happened"),
         (event(attributes={"agee": "25-34"}), "attributes.agee", "did you mean 'age'"),
         (event(attributes={"age": "26"}), "attributes.age", "25-34"),
-        (event(event_id=""), "event_id", ""),
+        (event(event_id=""), "event_id", "longer"),
         ([event(), event("e-2", customer_id=None)], "[1].customer_id", "JSON string"),
         ([event(), event("e-2", category="pantri")], "[1].category", "did you mean"),
         ([event(), event("e-2"), event("e-2", "c-9")], "[2].event_id", "own"),
@@ -90,6 +90,7 @@ def test_a_wrong_event_refuses_the_whole_request(ask, body, field, hint):
         assert answer.status_code == 422, answer.text
         problem = answer.json()
         assert problem["errors"][0]["field"] == field
+        assert hint, answer.json()
         assert hint in problem["errors"][0]["fix"]
         assert served.rows("events") == served.rows("customers") == []
 
@@ -99,9 +100,27 @@ def test_a_wrong_event_refuses_the_whole_request(ask, body, field, hint):
 async def decided(served):
     """A decision that did something, so that what follows has a channel to count for."""
     await served.know("c-1")
-    while (made := await served.decide("c-1", channels=["site"]))["action"]["id"] == "hold":
-        pass
-    return made["decision_id"]
+    for _ in range(200):
+        made = await served.decide("c-1", channels=["site"])
+        if made["action"]["id"] != "hold":
+            return made["decision_id"]
+    pytest.fail("hold 200 times in a row, where it is one of many actions")
+
+
+async def held(served):
+    """A decision to do nothing."""
+    await served.know("c-1")
+    for _ in range(2_000):
+        made = await served.decide("c-1", channels=["store"])
+        if made["action"]["id"] == "hold":
+            return made["decision_id"]
+    pytest.fail("never hold in 2,000 decisions")
+
+
+async def features(served):
+    """What is known of c-1 at its next decision."""
+    made = await served.decide("c-1")
+    return (await served.client.get(f"/v1/decisions/{made['decision_id']}")).json()["features"]
 
 
 def outcome(decision_id, outcome_id="o-1", **more):
@@ -151,6 +170,51 @@ def test_a_purchase_sent_both_as_event_and_as_outcome_counts_once_in_the_profile
     ask(test)
 
 
+def test_a_purchase_first_told_as_outcome_then_as_event_counts_once(ask):
+    async def test(served):
+        decision = await decided(served)
+        sent = {"type": "purchase", "value": 10.0, "timestamp": "2026-11-01T00:00:00Z"}
+        first = await served.client.post("/v1/outcomes", json=outcome(decision, "order-1") | sent)
+        assert first.json()["accepted"] == 1
+        state, spend = served.rows("customers"), (await features(served))["spend"]
+        assert spend > 0
+        # The event says more (its category), but under this id it is the same fact.
+        answer = await served.client.post("/v1/events", json=event("order-1") | sent)
+        assert answer.json()["items"] == [{"id": "order-1", "status": "duplicate"}]
+        assert served.rows("customers") == state
+        assert [row["event_id"] for row in served.rows("events")].count("order-1") == 1
+
+    ask(test)
+
+
+def test_a_purchase_after_silence_reaches_the_profile(ask):
+    async def test(served):
+        decision = await held(served)
+        before = await features(served)
+        answer = await served.client.post("/v1/outcomes", json=outcome(decision, type="purchase", value=59.9))
+        assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+        after = await features(served)
+        assert (before["spend"], before["known.purchase"]) == (0, 0)
+        assert after["spend"] > 0
+        assert after["known.purchase"] == 1
+        assert {n: v for n, v in after.items() if n.endswith(".responses")} == {
+            n: pytest.approx(v, rel=1e-3) for n, v in before.items() if n.endswith(".responses")
+        }
+
+    ask(test)
+
+
+def test_a_click_after_silence_is_kept_but_counts_for_no_channel(ask):
+    async def test(served):
+        decision = await held(served)
+        state = served.rows("customers")
+        answer = await served.client.post("/v1/outcomes", json=outcome(decision))
+        assert (answer.status_code, len(served.rows("outcomes"))) == (200, 1)
+        assert served.rows("customers") == state
+
+    ask(test)
+
+
 def test_an_outcome_of_no_decision_refuses_the_whole_request(ask):
     async def test(served):
         known = await decided(served)
@@ -167,7 +231,7 @@ def test_an_outcome_of_no_decision_refuses_the_whole_request(ask):
     ("change", "field", "hint"),
     [
         ({"type": "clik"}, "type", "did you mean 'click'"),
-        ({"value": -1.0}, "value", ""),
+        ({"value": -1.0}, "value", "at least 0"),
         ({"value": "1"}, "value", "a number"),
         ({"outcome_id": None}, "outcome_id", "JSON string"),
         ({"timestamp": "yesterday"}, "timestamp", "2026-11-20T09:30:00Z"),
@@ -179,6 +243,7 @@ def test_a_wrong_outcome_names_the_field_and_leaves_nothing(ask, change, field, 
         answer = await served.client.post("/v1/outcomes", json=outcome(await decided(served)) | change)
         assert answer.status_code == 422, answer.text
         assert answer.json()["errors"][0]["field"] == field
+        assert hint, answer.json()
         assert hint in answer.json()["fix"]
         assert served.rows("outcomes") == []
 

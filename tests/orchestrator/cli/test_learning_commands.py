@@ -25,7 +25,7 @@ MakeLog = Callable[..., LoggedFeedback]
 def logs(two_kinds: MakeLog, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Logs on disk: `fits`, `other` columns, `skewed` logging, `money` with costs, `zero` rewards."""
     folder = tmp_path_factory.mktemp("logs")
-    log = two_kinds(n=8_000, gap=0.6)  # intervals of few rows take longer: every row is drawn
+    log = two_kinds(n=1_000, gap=0.6)
     log.save(folder / "fits")
     replace(log, columns=("kind", "hat_size")).save(folder / "other")
     replace(log, propensity=np.full(len(log), 0.5)).save(folder / "skewed")
@@ -78,10 +78,13 @@ def test_train_evaluate_promote_and_roll_back(
     assert f"1 earns {value} reward" in said.out
     assert f"{directory} earns {value} reward" in said.out
 
-    # Judging customers a policy learned from would flatter it.
-    said = journey("evaluate", "--log", log, "--split", "0.7", "--store", store)
-    assert said.code == 2
-    assert "champion learned from 0.5, --split 0.7" in said.err
+    # Nor are they judged on customers one of them learned from.
+    for split in ("0", "0.7"):
+        said = journey("evaluate", "--log", log, *both, "--store", store, "--split", split)
+        assert said.code == 2
+        assert f"champion learned from 0.5, challenger learned from 0.5, --split {split}" in said.err
+    said = journey("evaluate", "--log", log, *both, "--store", store, "--split", "0.5")
+    assert f"champion earns {value} reward" in said.out
 
     assert "journey-policy/2 is now champion" in journey("promote", "2", "--store", store).out
     assert Store(store).alias("journey-policy", CHAMPION).version == 2
@@ -89,18 +92,44 @@ def test_train_evaluate_promote_and_roll_back(
     assert Store(store).alias("journey-policy", CHAMPION).version == 1
 
 
+def test_policies_of_different_splits_are_not_judged_together(
+    journey: Journey, logs: Path, quick: tuple[str, Path], tmp_path: Path
+) -> None:
+    store, log = tmp_path / "mlruns", logs / "fits"
+    for split in ("0.5", "0.7"):
+        assert journey("train", "--log", log, *quick, "--store", store, "--split", split).code == 0
+    policy = load_policy(Store(store).version("journey-policy", 2).directory)
+    assert policy.progress.split == 0.7
+    said = journey("evaluate", "--log", log, "--policy", "1", "--policy", "2", "--store", store)
+    assert said.code == 2
+    assert "1 learned from 0.5, 2 learned from 0.7" in said.err
+    # Alone it is judged on the customers it did not learn from, as when it was trained.
+    said = journey("evaluate", "--log", log, "--policy", "2", "--store", store)
+    _, judge = LoggedFeedback.load(log).split(0.7)
+    assert f"{len(judge):,} rounds of" in said.out
+
+
+def test_training_needs_no_configuration(journey: Journey, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOURNEY_CONFIGS")
+    said = journey("train", "--log", logs / "fits")
+    assert said.code == 0, said
+    assert "registered journey-policy/1 as champion" in said.out
+
+
 def test_the_store_may_come_from_the_environment(
     journey: Journey, logs: Path, quick: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOURNEY_STORE", str(tmp_path / "from environment"))
-    assert journey("train", "--log", logs / "money", *quick).code == 0
+    assert journey("train", "--log", logs / "fits", *quick).code == 0
     assert Store(tmp_path / "from environment").alias("journey-policy", CHAMPION).version == 1
     assert list((tmp_path / "work").iterdir()) == []
     said = journey("evaluate", "--log", logs / "other")
     assert said.code == 2
     assert "expects 1 columns this log does not have (irrelevant)" in said.err
     # Money is judged net of costs, against the action that is best net of costs.
-    said = journey("evaluate", "--log", logs / "money")
+    money = tmp_path / "from environment"
+    assert journey("train", "--log", logs / "money", *quick, "--name", "m").code == 0
+    said = journey("evaluate", "--log", logs / "money", "--policy", "2", "--store", money)
     assert said.code == 0, said
     assert "Difference: to fixed: e," in said.out
     assert "net_money" in said.out
