@@ -130,12 +130,13 @@ class LoggedFeedback:
     @property
     def answered(self) -> BoolArray:
         """Where something followed that is worth anything, bool (n,); the action's own cost is no answer."""
+        answered: BoolArray = np.not_equal(self.reward, 0)
         if self.reward_name != NET_MONEY:
-            return self.reward != 0
+            return answered
         gross = self.reward + self.actions.cost[self.action]
         # Adding a cost back leaves rounding behind.
         limit = 1e-6 * np.maximum(1.0, np.abs(self.reward))
-        answered: BoolArray = np.greater(np.abs(gross), limit)
+        answered = np.greater(np.abs(gross), limit)
         return answered
 
     def take(self, rows: IntArray | BoolArray) -> LoggedFeedback:
