@@ -201,7 +201,7 @@ def test_a_policy_of_few_columns_and_actions_scores_alone_as_in_a_batch() -> Non
     }
     needed = {pair.column for pairs in core.actions.pairs for pair in pairs}
     few = tuple(c for i, c in enumerate(core.columns) if c in needed or i % 2)
-    for columns in (few, few[::-1], core.columns):
+    for columns in (few, few[::-1], core.columns, core.columns[::-1]):
         policy = core.bind(learned(core, columns=columns))
         assert policy.compiled
         together = core.decide(policy, **asked, now=NOW)
