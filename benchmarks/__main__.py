@@ -11,10 +11,17 @@ def main() -> None:
     chosen = sys.argv[1:] or known
     if unknown := set(chosen) - set(known):
         sys.exit(f"unknown benchmark {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    failed = []
     for name in chosen:
         print(f"\n== {name}", flush=True)
         sys.argv = [name]  # a benchmark's own options are for running it alone: python -m benchmarks.NAME --help
-        importlib.import_module(f"benchmarks.{name}").main()
+        try:
+            importlib.import_module(f"benchmarks.{name}").main()
+        except SystemExit as stop:  # a benchmark says so when its claim does not hold; the others still run
+            if stop.code:
+                failed.append(name)
+    if failed:
+        sys.exit(f"claims that did not hold: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

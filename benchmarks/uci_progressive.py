@@ -28,7 +28,7 @@ from policies.vw_policy import VWSettings
 
 VW_BEST = {"optdigits": 0.130, "pendigits": 0.190, "waveform5000": 0.174, "splice": 0.094}
 SEEDS = 3
-LIMIT = 1.25  # mean ratio to VW's best
+LIMIT = 1.25  # ratio to VW's best, for every set
 
 
 def read_multiclass(file: Path) -> tuple[tuple[str, ...], Float32Array, IntArray]:
@@ -89,8 +89,8 @@ def main() -> None:
         ratios.append(of_set.mean() / VW_BEST[name])
         seeds = " ".join(f"{loss:.4f}" for loss in of_set)
         print(f"{name:14} {of_set.mean():6.4f} {seeds:>20} {VW_BEST[name]:8.3f} {ratios[-1]:6.3f}")
-    print(f"mean ratio {np.mean(ratios):.3f} (limit {LIMIT}); {time.perf_counter() - started:.0f} s")
-    if np.mean(ratios) > LIMIT:
+    print(f"largest ratio {max(ratios):.3f} (limit {LIMIT}); {time.perf_counter() - started:.0f} s")
+    if max(ratios) > LIMIT:
         sys.exit(1)
 
 
