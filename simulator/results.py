@@ -1,0 +1,60 @@
+"""What a rollout reports: totals per day, per segment and per action, for one block of customers under one policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policies.arrays import Float64Array, IntArray
+
+# Every metric is a sum over customers; the last two are counts of customers at the end of the day.
+METRICS = (
+    "margin",  # money kept: margin of purchases and returns less discounts given and contact costs
+    "revenue",  # money customers paid
+    "discount",  # money taken off prices
+    "contact_cost",  # money spent on contacts
+    "purchases",
+    "returns",
+    "site_visits",
+    "store_visits",
+    "email",  # contacts and impressions per channel
+    "site",
+    "store",
+    "minutes",  # associate minutes used
+    "clicks",
+    "unsubscribes",
+    "wants_met",  # purchases that answered an open want
+    "decisions",
+    "entropy",  # of the action distributions, nats, summed over decisions
+    "reachable",  # customers who may be e-mailed
+    "alive",  # customers who have not left for good (known in a simulation only)
+)
+
+
+@dataclass(frozen=True)
+class BlockResult:
+    """One block of customers lived through under one policy.
+
+    Blocks of one seed are independent populations; under another policy the same (seed, block) is the same
+    population with the same random numbers, so differences between policies are paired.
+
+    Attributes:
+        policy: name of the policy.
+        seed: of the population.
+        block: index of the block.
+        customers: number of customers in it.
+        daily: float64 (D, M), `METRICS` summed over the customers, per day.
+        segments: names of the G segments.
+        segment_customers: int64 (G,), customers per segment.
+        by_segment: float64 (G, M), metrics summed over days, per segment; of the last two metrics, the last day's.
+        actions: int64 (A,), how often each action was chosen.
+    """
+
+    policy: str
+    seed: int
+    block: int
+    customers: int
+    daily: Float64Array
+    segments: tuple[str, ...]
+    segment_customers: IntArray
+    by_segment: Float64Array
+    actions: IntArray
