@@ -1,0 +1,59 @@
+"""What happens to everybody on a day: categories out of stock, sales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from policies.arrays import BoolArray, Float32Array
+from simulator.streams import Streams
+from simulator.world.settings import MarketSettings
+
+YEAR = 365.0
+
+
+@dataclass(frozen=True)
+class Market:
+    """Events of a horizon of D days.
+
+    Attributes:
+        in_stock: bool (D, K).
+        back: bool (D, K), in stock again since at most a week.
+        price_cut: float32 (D, K), share taken off the price in a sale.
+    """
+
+    in_stock: BoolArray
+    back: BoolArray
+    price_cut: Float32Array
+
+
+def draw_market(settings: MarketSettings, *, days: int, categories: int, seed: int) -> Market:
+    """Draw the market of one seed, the same for every block and policy.
+
+    Stock-outs and sales start as Poisson events per category and last a geometric number of days.
+    """
+    streams = Streams(seed, -1)
+    out = _episodes(
+        streams.generator("stock"), days, categories, per_year=settings.stock_outs_per_year, length=settings.stock_out_days
+    )
+    sale = _episodes(
+        streams.generator("sales"), days, categories, per_year=settings.sales_per_year, length=settings.sale_days
+    )
+    back = np.zeros_like(out)
+    for lag in range(1, 8):
+        back[lag:] |= out[:-lag]
+    return Market(in_stock=~out, back=back & ~out, price_cut=(sale * settings.sale_depth).astype(np.float32))
+
+
+def _episodes(
+    random: np.random.Generator, days: int, categories: int, *, per_year: float, length: float
+) -> BoolArray:
+    starts = random.random((days, categories)) < per_year / YEAR
+    stops = random.random((days, categories)) < 1 / length
+    active = np.zeros((days, categories), dtype=bool)
+    now = np.zeros(categories, dtype=bool)
+    for day in range(days):
+        now = np.where(now, ~stops[day], starts[day])
+        active[day] = now
+    return active

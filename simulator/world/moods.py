@@ -1,0 +1,89 @@
+"""What changes in customers from day to day and cannot be seen: goodwill, fatigue, expected discounts, wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from policies.arrays import BoolArray, Float32Array, IntArray
+
+NOTHING = -1
+
+
+@dataclass
+class Moods:
+    """Latent states of n customers, changed in place day by day.
+
+    Attributes:
+        alive: bool (n,), has not left for good.
+        reachable: bool (n,), may be e-mailed.
+        store_reachable: bool (n,), associates may approach them.
+        goodwill: float32 (n,), 0 is neutral.
+        fatigue: float32 (n, 2), recent contacts by e-mail and by associates, decayed.
+        expected_discount: float32 (n,), share of the price.
+        satiated: float32 (n,), share of the purchase rate that earlier discounts already used up.
+        want: int64 (n,), category wanted, -1 for none.
+        cart: int64 (n,), category left in a cart, -1 for none.
+        visit_due: int64 (n,), day on which an e-mail brings a visit, -1 for none.
+        visit_action: int64 (n,), the action that brings it.
+        store_due: int64 (n,), day on which an associate's call brings a store visit, -1 for none.
+        return_due: int64 (n,), day on which a purchase is brought back, -1 for none.
+        return_value: float32 (n,), money to be paid back then.
+        return_category: int64 (n,).
+        last_purchase: int64 (n,), day, far in the past if never.
+        last_thanks: int64 (n,), day.
+    """
+
+    alive: BoolArray
+    reachable: BoolArray
+    store_reachable: BoolArray
+    goodwill: Float32Array
+    fatigue: Float32Array
+    expected_discount: Float32Array
+    satiated: Float32Array
+    want: IntArray
+    cart: IntArray
+    visit_due: IntArray
+    visit_action: IntArray
+    store_due: IntArray
+    return_due: IntArray
+    return_value: Float32Array
+    return_category: IntArray
+    last_purchase: IntArray
+    last_thanks: IntArray
+
+    @classmethod
+    def neutral(cls, *, opted_in: BoolArray, goodwill: Float32Array) -> Moods:
+        """Moods of customers never spoken to."""
+        n = len(opted_in)
+
+        def nothing() -> IntArray:
+            return np.full(n, NOTHING, dtype=np.int64)
+
+        def zeros() -> Float32Array:
+            return np.zeros(n, dtype=np.float32)
+
+        return cls(
+            alive=np.ones(n, dtype=bool),
+            reachable=opted_in.copy(),
+            store_reachable=np.ones(n, dtype=bool),
+            goodwill=goodwill.astype(np.float32),
+            fatigue=np.zeros((n, 2), dtype=np.float32),
+            expected_discount=zeros(),
+            satiated=zeros(),
+            want=nothing(),
+            cart=nothing(),
+            visit_due=nothing(),
+            visit_action=nothing(),
+            store_due=nothing(),
+            return_due=nothing(),
+            return_value=zeros(),
+            return_category=nothing(),
+            last_purchase=np.full(n, -1000, dtype=np.int64),
+            last_thanks=np.full(n, -1000, dtype=np.int64),
+        )
+
+    def copy(self) -> Moods:
+        """Independent copy."""
+        return Moods(**{name: value.copy() for name, value in vars(self).items()})
