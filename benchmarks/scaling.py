@@ -53,14 +53,17 @@ def main() -> None:
 def decide(core: DecisionCore, policy: VWPolicy, states: Float64Array, n: int) -> float:
     """Seconds to decide for n customers."""
     kept: list[tuple[IntArray, Float64Array]] = []
+    size = len(states)
+    contexts = np.zeros((size, len(core.context.columns)), dtype=np.float32)
+    channels = np.ones((size, len(core.schema.channels)), dtype=bool)
     started = time.perf_counter()
-    for start in range(0, n, len(states)):
+    for start in range(0, n, size):
         decisions = core.decide(
             policy,
             states=states,
-            contexts=[{}] * len(states),
-            channels=[()] * len(states),
-            decision_ids=[f"{i:032x}" for i in range(start, start + len(states))],
+            contexts=contexts,
+            channels=channels,
+            ids=np.stack([np.zeros(size), np.arange(start, start + size)], axis=1).astype(np.uint64),
             now=START + SPAN,
         )
         kept.append((decisions.action, decisions.propensity))

@@ -5,9 +5,8 @@ The API, batches and the simulator all decide here; there is no other implementa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -90,14 +89,25 @@ class DecisionCore:
                 f"({', '.join(unknown[:5])}); serve it with the configuration it was trained with"
             )
 
+    def asked(self, channels: Sequence[Sequence[str]]) -> BoolArray:
+        """Which channels each request allows, as `decide` takes it; bool (n, channels).
+
+        Args:
+            channels: per request, the names of the channels allowed; none for all.
+
+        Raises:
+            ContextError: an unknown channel, with the row and the nearest known name.
+        """
+        return self._rules.asked(channels)
+
     def decide(
         self,
         policy: Policy,
         *,
         states: Float64Array,
-        contexts: Sequence[Mapping[str, Any]],
-        channels: Sequence[Sequence[str]],
-        decision_ids: Sequence[str],
+        contexts: Float32Array,
+        channels: BoolArray,
+        ids: UInt64Array,
         now: float,
     ) -> Decisions:
         """Decide for n customers.
@@ -105,20 +115,18 @@ class DecisionCore:
         Args:
             policy: over this core's actions (see `bind`).
             states: customer states, float64 (n, S).
-            contexts: per request, as `ContextSchema.encode` takes it.
-            channels: per request, the channels allowed; none for all.
-            decision_ids: 32 hexadecimal digits each, hyphens allowed; the draw is keyed by them.
+            contexts: what is known at the request, float32 (n, C), as `context.encode` gives it; zeros where
+                nothing is.
+            channels: the channels allowed, bool (n, channels), as `asked` gives it.
+            ids: decision ids as (high, low) words, uint64 (n, 2), as `id_words` gives them; the draw is keyed by them.
             now: seconds since 1970 UTC.
-
-        Raises:
-            ContextError: an unknown context value or channel.
         """
-        columns = np.hstack([features(self.schema, states, now), self.context.encode(contexts)])
+        columns = np.hstack([features(self.schema, states, now), contexts])
         reasons = self._rules.reasons(states, channels=channels, now=now)
         eligible = reasons == Reason.ELIGIBLE
         scores = priced(policy, policy.scores(self._select(policy, columns)))
         distribution = policy.distribution(scores, eligible)
-        action = draw(distribution, uniforms(id_words(decision_ids), stream=DRAW_STREAM))
+        action = draw(distribution, uniforms(ids, stream=DRAW_STREAM))
         return Decisions(
             action=action,
             propensity=distribution[np.arange(len(action)), action],
@@ -137,6 +145,10 @@ class DecisionCore:
 
 
 def id_words(decision_ids: Sequence[str]) -> UInt64Array:
-    """128-bit ids as (high, low) words; uint64 (n, 2)."""
+    """128-bit ids as (high, low) words; uint64 (n, 2).
+
+    Args:
+        decision_ids: 32 hexadecimal digits each, hyphens allowed.
+    """
     digits = "".join(decision_ids).replace("-", "")
     return np.frombuffer(bytes.fromhex(digits), dtype=">u8").reshape(-1, 2).astype(np.uint64)

@@ -42,28 +42,33 @@ class EligibilityRules:
         self._speaks = self._channel >= 0
         self._of_day: tuple[date, ReasonArray] = (date.min, np.empty(0, dtype=np.uint8))
 
-    def reasons(self, states: Float64Array, *, channels: Sequence[Sequence[str]], now: float) -> ReasonArray:
+    def reasons(self, states: Float64Array, *, channels: BoolArray, now: float) -> ReasonArray:
         """A reason per customer and action; uint8 (n, A), `Reason.ELIGIBLE` (0) where the action may be taken.
 
         Args:
             states: customer states, float64 (n, S).
-            channels: per customer, the channels asked about; none for all.
+            channels: the channels asked about, bool (n, channels).
             now: seconds since 1970 UTC.
-
-        Raises:
-            ContextError: an unknown channel, with the row and the nearest known name.
         """
         # Dates first, then what was asked, then consent: the first that applies is the one that stays.
         reasons = np.tile(self._today(now), (len(states), 1))
         for refused, reason in (
-            (~self._asked(channels), Reason.CHANNEL_NOT_ASKED),
+            (~channels, Reason.CHANNEL_NOT_ASKED),
             (~consent(self.schema, states), Reason.NO_CONSENT),
         ):
             applies = refused[:, self._channel] & self._speaks & (reasons == Reason.ELIGIBLE)
             reasons[applies] = reason
         return reasons
 
-    def _asked(self, channels: Sequence[Sequence[str]]) -> BoolArray:
+    def asked(self, channels: Sequence[Sequence[str]]) -> BoolArray:
+        """The channels asked about, by name; bool (n, channels).
+
+        Args:
+            channels: per customer, names of channels; none for all.
+
+        Raises:
+            ContextError: an unknown channel, with the row and the nearest known name.
+        """
         known: dict[tuple[str, ...], BoolArray] = {}
         asked = np.empty((len(channels), len(self.schema.channels)), dtype=bool)
         for row, names in enumerate(channels):

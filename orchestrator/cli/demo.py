@@ -126,9 +126,9 @@ def gather(retailer: Retailer, events: Events, *, seed: int, console: Console) -
         decided = core.decide(
             policy,
             states=profiles.states(households),
-            contexts=[{}] * n,
-            channels=[()] * n,
-            decision_ids=[random.bytes(16).hex() for _ in range(n)],
+            contexts=np.zeros((n, len(core.context.columns)), dtype=np.float32),
+            channels=np.ones((n, len(schema.channels)), dtype=bool),
+            ids=random.integers(2**64, size=(n, 2), dtype=np.uint64),
             now=moment,
         )
         typical = decided.features.mean(axis=0)

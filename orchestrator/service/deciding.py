@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from orchestrator.decisions import DecisionCore, Decisions
+from orchestrator.decisions import DecisionCore, Decisions, id_words
 from orchestrator.service.errors import KeyReusedError, ServiceError, UnknownCustomerError
 from orchestrator.service.identifiers import decision_ids
 from orchestrator.service.jobs import DecisionJob, DecisionMade
@@ -87,9 +87,9 @@ class Decider:
         decided = self._core.decide(
             served.policy,
             states=profiles.states[profiles.rows([job.customer_id for job in jobs])],
-            contexts=[job.context for job in jobs],
-            channels=[job.channels for job in jobs],
-            decision_ids=ids,
+            contexts=self._core.context.encode([job.context for job in jobs]),
+            channels=self._core.asked([job.channels for job in jobs]),
+            ids=id_words(ids),
             now=now,
         )
         write_rows(

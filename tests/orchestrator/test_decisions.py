@@ -64,10 +64,15 @@ def requests(n: int = N) -> dict[str, Any]:
     channels = [(), (), ("email",), ("site", "store")]
     return {
         "states": STATES[:n],
-        "contexts": [contexts[i % 4] for i in range(n)],
-        "channels": [channels[i % 3] for i in range(n)],
-        "decision_ids": [random.bytes(16).hex() for _ in range(n)],
+        "contexts": CORE.context.encode([contexts[i % 4] for i in range(n)]),
+        "channels": CORE.asked([channels[i % 3] for i in range(n)]),
+        "ids": random.integers(2**64, size=(n, 2), dtype=np.uint64),
     }
+
+
+def anything(core: DecisionCore, n: int) -> dict[str, Any]:
+    """Requests that say nothing and allow every channel."""
+    return {"contexts": core.context.encode([{}] * n), "channels": core.asked([()] * n)}
 
 
 def learned(
@@ -121,7 +126,7 @@ def test_a_decision_can_be_made_again_from_the_log_and_the_stored_policy(tmp_pat
         features, eligible = made.features[i : i + 1], made.eligible[i : i + 1]
         scores = priced(stored, stored.scores(features))
         distribution = stored.distribution(scores, eligible)
-        action = draw(distribution, uniforms(id_words(asked["decision_ids"][i : i + 1]), stream=DRAW_STREAM))
+        action = draw(distribution, uniforms(asked["ids"][i : i + 1], stream=DRAW_STREAM))
         assert scores[0].tobytes() == made.scores[i].tobytes()
         assert distribution[0].tobytes() == made.distribution[i].tobytes()
         assert action[0] == made.action[i]
@@ -195,9 +200,8 @@ def test_a_policy_of_few_columns_and_actions_scores_alone_as_in_a_batch() -> Non
         )
     asked = {
         "states": profiles.states(names),
-        "contexts": [{} for _ in range(n)],
-        "channels": [() for _ in range(n)],
-        "decision_ids": [random.bytes(16).hex() for _ in range(n)],
+        **anything(core, n),
+        "ids": random.integers(2**64, size=(n, 2), dtype=np.uint64),
     }
     needed = {pair.column for pairs in core.actions.pairs for pair in pairs}
     few = tuple(c for i, c in enumerate(core.columns) if c in needed or i % 2)
@@ -226,9 +230,8 @@ def test_the_logged_probability_is_that_of_the_final_decision() -> None:
 
 def test_actions_are_drawn_as_often_as_their_probability_says() -> None:
     policy, n = learned(), 20_000
-    random = np.random.default_rng(3)
-    one = {"states": np.repeat(STATES[:1], n, axis=0), "contexts": [{}] * n, "channels": [()] * n}
-    made = CORE.decide(policy, **one, decision_ids=[random.bytes(16).hex() for _ in range(n)], now=NOW)
+    ids = np.random.default_rng(3).integers(2**64, size=(n, 2), dtype=np.uint64)
+    made = CORE.decide(policy, states=np.repeat(STATES[:1], n, axis=0), **anything(CORE, n), ids=ids, now=NOW)
     p, counts = made.distribution[0], np.bincount(made.action, minlength=len(CORE.actions))
     assert counts[p == 0].sum() == 0
     z = (counts - n * p)[p > 0] / np.sqrt(n * p * (1 - p))[p > 0]
@@ -237,10 +240,12 @@ def test_actions_are_drawn_as_often_as_their_probability_says() -> None:
 
 def test_the_draw_is_keyed_by_the_decision_id_alone_hyphens_or_not() -> None:
     policy = RandomPolicy(CORE.actions, CORE.columns)
-    plain = requests()["decision_ids"]
+    ids = requests()["ids"]
+    plain = [f"{high:016x}{low:016x}" for high, low in ids.tolist()]
     hyphened = [f"{i[:8]}-{i[8:12]}-{i[12:16]}-{i[16:20]}-{i[20:]}" for i in plain]
-    np.testing.assert_array_equal(decide(policy).action, decide(policy, decision_ids=hyphened).action)
-    assert (decide(policy).action != decide(policy, decision_ids=plain[::-1]).action).any()
+    for names in (plain, hyphened):
+        np.testing.assert_array_equal(decide(policy).action, decide(policy, ids=id_words(names)).action)
+    assert (decide(policy).action != decide(policy, ids=ids[::-1]).action).any()
     assert id_words(["00000000000000010000000000000002"]).tolist() == [[1, 2]]
 
 
@@ -295,7 +300,7 @@ def test_a_policy_serves_a_catalogue_that_grew_and_scores_the_old_actions_as_bef
 
 def test_a_fixed_policy_holds_where_its_action_may_not_be_taken() -> None:
     mail = FixedPolicy(CORE.actions, CORE.columns, "email.thank")
-    made = decide(mail, channels=[()] * N)
+    made = decide(mail, channels=CORE.asked([()] * N))
     allowed = made.eligible[:, CORE.actions.index("email.thank")]
     assert 0 < allowed.sum() < N
     assert {CORE.actions.ids[a] for a in made.action[~allowed]} == {"hold"}
@@ -304,15 +309,14 @@ def test_a_fixed_policy_holds_where_its_action_may_not_be_taken() -> None:
 
 
 def test_an_unknown_channel_or_context_decides_nothing() -> None:
-    policy = RandomPolicy(CORE.actions, CORE.columns)
     with pytest.raises(ContextError, match="request 0: channel = 'post'"):
-        decide(policy, channels=[("post",)] * N)
+        CORE.asked([("post",)] * N)
     with pytest.raises(ContextError, match="did you mean 'device'"):
-        decide(policy, contexts=[{"devise": "mobile"}] * N)
+        CORE.context.encode([{"devise": "mobile"}] * N)
 
 
 def test_no_requests_are_no_decisions() -> None:
-    made = CORE.decide(learned(), states=STATES[:0], contexts=[], channels=[], decision_ids=[], now=NOW)
+    made = CORE.decide(learned(), **requests(0), now=NOW)
     assert made.action.shape == made.propensity.shape == (0,)
     assert made.scores.shape == (0, len(CORE.actions))
 

@@ -54,9 +54,8 @@ def reasons(
     now: float = NOON,
 ) -> list[dict[str, Reason]]:
     """Per customer, action id to reason."""
-    found = EligibilityRules(retailer, SCHEMA).reasons(
-        states(*histories), channels=[tuple(channels)] * len(histories), now=now
-    )
+    rules = EligibilityRules(retailer, SCHEMA)
+    found = rules.reasons(states(*histories), channels=rules.asked([tuple(channels)] * len(histories)), now=now)
     assert found.dtype == np.uint8
     return [dict(zip(retailer.catalogue.ids, map(Reason, row.tolist()), strict=True)) for row in found]
 
@@ -101,7 +100,8 @@ def test_only_channels_asked_about_are_used_and_none_named_means_all() -> None:
 
 
 def test_requests_of_one_batch_are_asked_separately() -> None:
-    found = EligibilityRules(RETAIL, SCHEMA).reasons(states([], [], []), channels=[("site",), (), ("store",)], now=NOON)
+    rules = EligibilityRules(RETAIL, SCHEMA)
+    found = rules.reasons(states([], [], []), channels=rules.asked([("site",), (), ("store",)]), now=NOON)
     site, store = RETAIL.catalogue.ids.index(SITE), RETAIL.catalogue.ids.index(STORE)
     assert (found[:, site] == 0).tolist() == [True, True, False]
     assert (found[:, store] == 0).tolist() == [False, True, True]
@@ -110,7 +110,7 @@ def test_requests_of_one_batch_are_asked_separately() -> None:
 def test_an_unknown_channel_names_the_request_and_the_nearest_known_one() -> None:
     rules = EligibilityRules(RETAIL, SCHEMA)
     with pytest.raises(ContextError, match=r"request 1: channel = 'emial': not known; did you mean 'email'\?"):
-        rules.reasons(states([], []), channels=[("site",), ("store", "emial")], now=NOON)
+        rules.asked([("site",), ("store", "emial")])
 
 
 @pytest.mark.parametrize("status", ["draft", "paused", "archived"])
@@ -139,16 +139,16 @@ def test_the_day_changes_while_the_rules_live() -> None:
     rules = EligibilityRules(with_action(EMAIL, valid_until=date(2026, 6, 20)), SCHEMA)
     column, known = RETAIL.catalogue.ids.index(EMAIL), states(SUBSCRIBED)
     days = [datetime(2026, 6, day, 12, tzinfo=UTC).timestamp() for day in (20, 21, 20)]
-    found = [rules.reasons(known, channels=[()], now=now)[0, column] for now in days]
+    found = [rules.reasons(known, channels=rules.asked([()]), now=now)[0, column] for now in days]
     assert found == [Reason.ELIGIBLE, Reason.NO_LONGER_VALID, Reason.ELIGIBLE]
 
 
 def test_changing_an_answer_does_not_change_the_next() -> None:
     rules, known = EligibilityRules(RETAIL, SCHEMA), states(SUBSCRIBED)
-    first = rules.reasons(known, channels=[()], now=NOON)
+    first = rules.reasons(known, channels=rules.asked([()]), now=NOON)
     expected = first.copy()
     first[:] = 99
-    np.testing.assert_array_equal(rules.reasons(known, channels=[()], now=NOON), expected)
+    np.testing.assert_array_equal(rules.reasons(known, channels=rules.asked([()]), now=NOON), expected)
 
 
 def test_of_several_reasons_the_first_is_given() -> None:
