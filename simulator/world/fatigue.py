@@ -6,15 +6,14 @@ import numpy as np
 
 from policies.arrays import Float32Array, IntArray
 from simulator.world.moods import Moods
-from simulator.world.population import Population
-from simulator.world.settings import FatigueSettings
+from simulator.world.scene import Scene
 
-BY_EMAIL, BY_STORE = 0, 1
+BY_EMAIL, BY_ASSOCIATE = 0, 1
 
 
-def fade(settings: FatigueSettings, moods: Moods) -> None:
+def fade(scene: Scene) -> None:
     """A day passes: fatigue halves in its half-life (exponential decay, as advertising stock; Broadbent 1979)."""
-    moods.fatigue *= np.float32(0.5 ** (1 / settings.half_life_days))
+    scene.moods.fatigue *= np.float32(0.5 ** (1 / scene.world.fatigue.half_life_days))
 
 
 def tire(moods: Moods, rows: IntArray, *, by: int) -> None:
@@ -22,6 +21,8 @@ def tire(moods: Moods, rows: IntArray, *, by: int) -> None:
     moods.fatigue[rows, by] += 1
 
 
-def felt(settings: FatigueSettings, people: Population, moods: Moods, rows: IntArray, *, by: int) -> Float32Array:
+def felt(scene: Scene, rows: IntArray, *, by: int) -> Float32Array:
     """Recent contacts as these customers feel them, in contacts; float32 (m,)."""
-    return np.float32(settings.sensitivity) * people.sensitivity[rows] * moods.fatigue[rows, by]
+    strength = np.float32(scene.world.fatigue.sensitivity) * scene.people.sensitivity[rows]
+    result: Float32Array = strength * scene.moods.fatigue[rows, by]
+    return result

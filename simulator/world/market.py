@@ -27,6 +27,16 @@ class Market:
     back: BoolArray
     price_cut: Float32Array
 
+    def on(self, day: int) -> tuple[BoolArray, BoolArray]:
+        """What is in stock, and what is back in stock, on a day; bool (K,) each. Before the horizon all is normal."""
+        if day < 0:
+            return np.ones(self.in_stock.shape[1], dtype=bool), np.zeros(self.in_stock.shape[1], dtype=bool)
+        return self.in_stock[day], self.back[day]
+
+    def cut(self, day: int) -> Float32Array:
+        """Price cuts of a day, float32 (K,)."""
+        return np.zeros(self.price_cut.shape[1], dtype=np.float32) if day < 0 else self.price_cut[day]
+
 
 def draw_market(settings: MarketSettings, *, days: int, categories: int, seed: int) -> Market:
     """Draw the market of one seed, the same for every block and policy.

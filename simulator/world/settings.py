@@ -96,6 +96,7 @@ class SiteSettings(Settings):
     want: Number
     goodwill: Number
     banner_click: Number
+    click: Number
     cart_share: Share
 
 

@@ -1,0 +1,66 @@
+"""Every decision of a rollout with what followed: what learning and the critic read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrator.decisions import DecisionCore, Decisions
+from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
+from simulator.world.happenings import Tally
+
+
+@dataclass(frozen=True)
+class RolloutLog:
+    """n decisions of one block in the order they were made.
+
+    Attributes:
+        customer: int64 (n,), row in the block.
+        day: int64 (n,), since the start.
+        slot: int8 (n,), 0 outbound, 1 on the site, 2 in the store.
+        action: int64 (n,).
+        propensity: float64 (n,).
+        eligible: bool (n, A).
+        features: float32 (n, F).
+    """
+
+    customer: IntArray
+    day: IntArray
+    slot: IntArray
+    action: IntArray
+    propensity: Float64Array
+    eligible: BoolArray
+    features: Float32Array
+    margin: Float32Array
+    worth: Float32Array
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+
+class LogRecorder:
+    """Collects the decisions of a rollout."""
+
+    def __init__(self, core: DecisionCore, tally: Tally) -> None:
+        self._tally = tally
+        self._parts: list[tuple[IntArray, int, int, Decisions]] = []
+
+    def add(self, made: Decisions, rows: IntArray, *, slot: int) -> None:
+        """Keep decisions about customers `rows`."""
+        self._parts.append((rows, self._tally.day, slot, made))
+
+    def finish(self, *, seed: int, block: int) -> RolloutLog:
+        """The whole log."""
+        parts = self._parts
+        return RolloutLog(
+            customer=np.concatenate([p[0] for p in parts]),
+            day=np.concatenate([np.full(len(p[0]), p[1]) for p in parts]),
+            slot=np.concatenate([np.full(len(p[0]), p[2], dtype=np.int8) for p in parts]),
+            action=np.concatenate([p[3].action for p in parts]),
+            propensity=np.concatenate([p[3].propensity for p in parts]),
+            eligible=np.concatenate([p[3].eligible for p in parts]),
+            features=np.concatenate([p[3].features for p in parts]),
+            margin=self._tally.margin,
+            worth=self._tally.worth,
+        )

@@ -1,0 +1,159 @@
+"""Scenarios: a retailer, its world, and what is different this time. One YAML file each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from orchestrator.config import Retailer, load_retailer
+from orchestrator.config.models import Settings
+from orchestrator.errors import suggestion
+from simulator.errors import ScenarioError
+from simulator.world.day import moment
+from simulator.world.settings import WorldSettings
+
+Days = Annotated[int, Field(ge=1)]
+
+
+class NewActions(Settings):
+    """Actions that appear during the horizon."""
+
+    from_day: Days
+    actions: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Drift(Settings):
+    """Tastes that change during the horizon: on `from_day`, `share` of the customers get a taste drawn anew."""
+
+    from_day: Days
+    share: Annotated[float, Field(gt=0, le=1)]
+
+
+class ScenarioFile(Settings):
+    """One file of `configs/scenarios`.
+
+    Attributes:
+        description: what it asks.
+        retailer: directory of the retailer, relative to the folder of all configurations.
+        world: changed values of world.yaml by dotted name, such as `fatigue.sensitivity`.
+        outbound_every_days: how often each customer is considered for an e-mail or a call.
+        new_actions: actions that appear mid-way.
+        drift: tastes that change mid-way.
+    """
+
+    description: str
+    retailer: str = "retail"
+    world: dict[str, float] = {}
+    outbound_every_days: Days = 3
+    new_actions: NewActions | None = None
+    drift: Drift | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario, ready to run.
+
+    Attributes:
+        name: of its file.
+        file: its content.
+        retailer: with the dates of new actions set.
+        world: with the changes applied.
+    """
+
+    name: str
+    file: ScenarioFile
+    retailer: Retailer
+    world: WorldSettings
+
+    def changed(self, world: Mapping[str, float]) -> Scenario:
+        """The same scenario with further values of the world changed.
+
+        Raises:
+            ScenarioError: no such value, or it is out of its range.
+        """
+        return _build(self.name, self.file.model_copy(update={"world": {**self.file.world, **world}}), self.retailer)
+
+
+def load_scenario(name: str, *, configs: Path) -> Scenario:
+    """Read `configs/scenarios/NAME.yaml`, or the file itself where `name` is a path ending in .yaml.
+
+    Raises:
+        ScenarioError: no such scenario, or something in it is wrong; names file, field and fix.
+        ConfigError: the retailer's own files are wrong.
+    """
+    path = Path(name) if name.endswith(".yaml") else configs / "scenarios" / f"{name}.yaml"
+    if not path.is_file():
+        raise ScenarioError(f"{path}: no such scenario; {suggestion(name, scenario_names(configs))}")
+    try:
+        file = ScenarioFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ScenarioError(f"{path}: {_first_problem(error)}") from error
+    retailer = load_retailer(configs / file.retailer)
+    if file.new_actions:
+        retailer = _with_new_actions(retailer, file.new_actions, path=path)
+    return _build(path.stem, file, retailer)
+
+
+def scenario_names(configs: Path) -> list[str]:
+    """Every scenario there is, by name."""
+    return sorted(path.stem for path in (configs / "scenarios").glob("*.yaml"))
+
+
+def load_world(retailer: Retailer, changes: Mapping[str, float]) -> WorldSettings:
+    """`world.yaml` of a retailer with some values changed.
+
+    Raises:
+        ScenarioError: names file, field and fix.
+    """
+    path = retailer.directory / "world.yaml"
+    if not path.is_file():
+        raise ScenarioError(f"{path}: missing; a retailer that is simulated needs a world (see configs/retail/world.yaml)")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for name, value in changes.items():
+        _change(content, name, value, path=path)
+    try:
+        world = WorldSettings.model_validate(content)
+    except ValidationError as error:
+        raise ScenarioError(f"{path}: {_first_problem(error)}") from error
+    if tuple(world.category_shares) != retailer.catalogue.categories:
+        raise ScenarioError(
+            f"{path}: category_shares names {', '.join(world.category_shares)}; the catalogue has "
+            f"{', '.join(retailer.catalogue.categories)}, in this order: name the same"
+        )
+    return world
+
+
+def _build(name: str, file: ScenarioFile, retailer: Retailer) -> Scenario:
+    return Scenario(name, file, retailer, load_world(retailer, file.world))
+
+
+def _change(content: dict[str, Any], name: str, value: float, *, path: Path) -> None:
+    section, _, key = name.partition(".")
+    known = [f"{s}.{k}" for s, values in content.items() if isinstance(values, dict) for k in values]
+    if name not in known or not isinstance(content[section][key], dict):
+        raise ScenarioError(f"{path}: {name} is not a value of the world; {suggestion(name, known)}")
+    content[section][key]["value"] = value
+
+
+def _with_new_actions(retailer: Retailer, new: NewActions, *, path: Path) -> Retailer:
+    known = retailer.catalogue.ids
+    for action in new.actions:
+        if action not in known:
+            raise ScenarioError(f"{path}: new_actions.actions: {action!r} is not in the catalogue; {suggestion(action, known)}")
+    day = datetime.fromtimestamp(moment(new.from_day, 0), UTC).date()
+    actions = tuple(replace(a, valid_from=day) if a.id in new.actions else a for a in retailer.catalogue.actions)
+    return replace(retailer, catalogue=replace(retailer.catalogue, actions=actions))
+
+
+def _first_problem(error: ValidationError | yaml.YAMLError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+    return " ".join(str(error).split())

@@ -1,0 +1,92 @@
+"""Collects what happened in columns: as events for the profiles, and as sums for the results."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from orchestrator.profiles import EVENT_TYPES, Events
+from orchestrator.profiles.types import NONE
+from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
+from simulator.results import METRICS
+
+CODE = {name: code for code, name in enumerate(EVENT_TYPES)}
+METRIC = {name: i for i, name in enumerate(METRICS)}
+Amount = Float32Array | Float64Array | float
+
+
+class EventList:
+    """Events of a part of a day, in the form `orchestrator.profiles.apply` takes."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[IntArray, int, float, int | IntArray, int | IntArray, Amount, Amount]] = []
+
+    def add(
+        self,
+        kind: str,
+        rows: IntArray,
+        *,
+        at: float,
+        channel: int | IntArray = NONE,
+        category: int | IntArray = NONE,
+        value: Amount = 0.0,
+        discount: Amount = 0.0,
+    ) -> None:
+        """One event of this kind for each of these customers, at a time in seconds since 1970."""
+        if len(rows):
+            self._parts.append((rows, CODE[kind], at, channel, category, value, discount))
+
+    def events(self) -> Events:
+        """Everything added, in that order."""
+        sizes = [len(part[0]) for part in self._parts]
+        n = sum(sizes)
+        column = {name: np.empty(n, dtype=np.int64) for name in ("customer", "type", "channel", "category")}
+        amount = {name: np.empty(n) for name in ("timestamp", "value", "discount")}
+        start = 0
+        for (rows, kind, at, channel, category, value, discount), size in zip(self._parts, sizes, strict=True):
+            part = slice(start, start + size)
+            column["customer"][part], column["type"][part] = rows, kind
+            column["channel"][part], column["category"][part] = channel, category
+            amount["timestamp"][part], amount["value"][part], amount["discount"][part] = at, value, discount
+            start += size
+        none = np.empty(n, dtype=object)
+        return Events(**column, **amount, quantity=np.ones(n), customers=none[:0], event_id=none)
+
+
+class Tally:
+    """Sums of `METRICS` per customer and per day, and money per customer and day where asked for.
+
+    Attributes:
+        by_customer: float64 (n, M).
+        daily: float64 (D, M).
+        margin: float32 (n, D), money kept per customer and day.
+        worth: float32 (n, D), the same with what goals.yaml adds for outcomes that are not money yet.
+    """
+
+    def __init__(self, customers: int, days: int) -> None:
+        self.by_customer = np.zeros((customers, len(METRICS)))
+        self.daily = np.zeros((days, len(METRICS)))
+        self.margin = np.zeros((customers, days), dtype=np.float32)
+        self.worth = np.zeros((customers, days), dtype=np.float32)
+        self.day = 0
+
+    def add(self, metric: str, rows: IntArray, amount: Amount = 1.0) -> None:
+        """Add an amount for each of these customers, each named once."""
+        self.by_customer[rows, METRIC[metric]] += amount
+        self.daily[self.day, METRIC[metric]] += np.sum(amount) if np.ndim(amount) else np.float64(amount) * len(rows)
+
+    def earn(self, rows: IntArray, margin: Amount) -> None:
+        """Money kept (or spent) on each of these customers, each named once."""
+        self.add("margin", rows, margin)
+        self.margin[rows, self.day] += margin
+        self.worth[rows, self.day] += margin
+
+    def value(self, rows: IntArray, worth: float) -> None:
+        """What goals.yaml says an outcome is worth that is no money in itself."""
+        self.worth[rows, self.day] += np.float32(worth)
+
+    def close_day(self, *, reachable: BoolArray, alive: BoolArray) -> None:
+        """Count who is left at the end of the day."""
+        for metric, still in (("reachable", reachable), ("alive", alive)):
+            self.by_customer[:, METRIC[metric]] = still
+            self.daily[self.day, METRIC[metric]] = still.sum()
+        self.day += 1

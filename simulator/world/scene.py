@@ -1,0 +1,34 @@
+"""What every behaviour looks at: settings, catalogue, people, their moods, the market, the day and its random numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policies.arrays import Float32Array, IntArray
+from simulator.streams import Streams
+from simulator.world.actions import ActionTable
+from simulator.world.market import Market
+from simulator.world.moods import Moods
+from simulator.world.population import Population
+from simulator.world.settings import WorldSettings
+
+
+@dataclass
+class Scene:
+    """One block of customers on one day; `moods` changes in place and `day` moves on.
+
+    Attributes:
+        day: days since the start of the horizon, an index into the market; negative in the history before it.
+    """
+
+    world: WorldSettings
+    table: ActionTable
+    people: Population
+    moods: Moods
+    market: Market
+    streams: Streams
+    day: int
+
+    def uniforms(self, name: str, rows: IntArray) -> Float32Array:
+        """The numbers of these customers in today's stream `name`, whoever else needs one; float32 (m,)."""
+        return self.streams.uniforms(name, self.day, len(self.people))[rows]
