@@ -1,17 +1,20 @@
-"""What can go wrong in a simulation.
+"""Errors of the simulator package.
 
-    SimulatorError
-    ├── ScenarioError     a world or scenario file is wrong
-    ├── ComparisonError   results cannot be compared
-    └── ...
+SimulatorError
+├── ScenarioError        a world or scenario file is wrong; names file, field and fix
+└── ComparisonError      results of rollouts that cannot be compared, with the policy, seed and block at fault
 """
 
 from __future__ import annotations
 
 
 class SimulatorError(Exception):
-    """Root of everything the simulator raises on purpose."""
+    """Anything this package refuses to do; the message says what was wrong, where, and the fix."""
 
 
 class ScenarioError(SimulatorError):
-    """A world or scenario file is wrong; the message names file, field and fix."""
+    """A world or scenario file is wrong."""
+
+
+class ComparisonError(SimulatorError):
+    """Results that cannot be compared."""

@@ -50,7 +50,7 @@ class ScenarioFile(Settings):
     description: str
     retailer: str = "retail"
     world: dict[str, float] = {}
-    outbound_every_days: Days = 3
+    outbound_every_days: Days = 2
     new_actions: NewActions | None = None
     drift: Drift | None = None
 

@@ -1,0 +1,265 @@
+"""Many policies lived through by the same simulated customers: who earns more, how surely, and at what price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from simulator.comparison_numbers import Money, listed
+from simulator.comparison_series import Mix, Series, action_mix, time_series
+from simulator.comparison_standings import CHANNELS, SegmentStanding, Standing, segment_standings, standings
+from simulator.comparison_units import HOLD, ActionInfo, pair_units
+from simulator.errors import ComparisonError
+from simulator.paired_intervals import CONFIDENCE, MeanBand, MeanInterval
+from simulator.results import BlockResult
+
+__all__ = [
+    "CHANNELS",
+    "CONFIDENCE",
+    "HOLD",
+    "ActionInfo",
+    "Comparison",
+    "MeanBand",
+    "MeanInterval",
+    "Mix",
+    "Outcome",
+    "SegmentStanding",
+    "Series",
+    "Standing",
+    "compare_results",
+]
+
+Outcome = Literal["reference", "beaten", "ahead", "no clear difference", "not enough units"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What many rollouts say together.
+
+    Intervals are plain paired 95 % intervals, each for itself, unless `simultaneous` is in the name. They treat the
+    blocks of a seed as independent populations, which is what the simulator makes them; `difference_by_seed` of a
+    standing shows whether seeds agree.
+
+    Attributes:
+        reference: the policy all others are compared with.
+        standings: one per policy, highest margin first.
+        segments: one per segment of customers.
+        series: policies over time, rows in the order of the standings.
+        mix: channels and intents, rows in the order of the standings.
+        seeds: of the populations, ascending.
+        units: independent populations (seed, block) that every policy lived through.
+        days: how long.
+        customers: in all units together, under each policy.
+    """
+
+    reference: str
+    standings: tuple[Standing, ...]
+    segments: tuple[SegmentStanding, ...]
+    series: Series
+    mix: Mix
+    seeds: tuple[int, ...]
+    units: int
+    days: int
+    customers: int
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Names, highest margin first."""
+        return tuple(standing.policy for standing in self.standings)
+
+    @property
+    def others(self) -> tuple[Standing, ...]:
+        """Every standing but the reference's, highest margin first."""
+        return tuple(standing for standing in self.standings if standing.policy != self.reference)
+
+    @property
+    def next_best(self) -> Standing:
+        """The best of the others."""
+        return self.others[0]
+
+    @property
+    def money(self) -> Money:
+        """How money is written, so that differences can be read."""
+        differences = [standing.difference for standing in self.others if standing.difference]
+        return Money.fitting([d.value if self.units < 2 else d.standard_error for d in differences])
+
+    @property
+    def beats_all(self) -> bool:
+        """Whether every plain paired interval against another policy is above zero."""
+        return all(self.outcome(standing.policy) == "beaten" for standing in self.others)
+
+    @property
+    def beats_all_simultaneously(self) -> bool:
+        """Whether that holds for all policies together at 95 % (Bonferroni).
+
+        Source: Dunn 1961, doi:10.1080/01621459.1961.10482090.
+        """
+        return all(standing.simultaneous is not None and standing.simultaneous.above_zero for standing in self.others)
+
+    def standing(self, policy: str) -> Standing:
+        """Of one policy.
+
+        Raises:
+            ComparisonError: no such policy.
+        """
+        found = {standing.policy: standing for standing in self.standings}
+        if policy not in found:
+            raise ComparisonError(f"unknown policy {policy!r}; the comparison has: {', '.join(found)}")
+        return found[policy]
+
+    def outcome(self, policy: str) -> Outcome:
+        """What the plain paired interval says of a policy: it is beaten by the reference, or ahead of it, or neither.
+
+        Raises:
+            ComparisonError: no such policy.
+        """
+        difference = self.standing(policy).difference
+        if difference is None:
+            return "reference"
+        if difference.units < 2:
+            return "not enough units"
+        if difference.above_zero:
+            return "beaten"
+        return "ahead" if difference.below_zero else "no clear difference"
+
+    @property
+    def verdict(self) -> str:
+        """The result in one sentence."""
+        best = self.next_best
+        difference = best.difference
+        assert difference is not None  # noqa: S101 - only the reference has none
+        way = "more" if difference.value >= 0 else "less"
+        rank = "next best" if difference.value >= 0 else "best"
+        name = best.policy if len(self.others) == 1 else f"the {rank} policy ({best.policy})"
+        days = f"{self.days} day{'s' if self.days > 1 else ''}"
+        said = f"{self.reference} earns {self.money.plain(abs(difference.value))} {way} per customer than {name}"
+        if self.units < 2:
+            return (
+                f"{said} over {days}; one block of one seed is not enough units for an interval, so nothing is "
+                "settled: run more seeds or blocks."
+            )
+        # The sentence says "less" without a sign, so its interval is turned round with it.
+        bounds = [difference.lower, difference.upper] if way == "more" else [-difference.upper, -difference.lower]
+        interval = ", ".join(self.money.plain(bound) for bound in bounds)
+        return f"{said} over {days}, 95 % interval [{interval}]; it {self._beats()}."
+
+    @property
+    def simultaneous_verdict(self) -> str:
+        """What remains when all comparisons have to hold together, in one sentence."""
+        if self.units < 2:
+            return "Intervals need at least two independent units (seed and block)."
+        together = f"all {len(self.others)} comparisons together at 95 % (Bonferroni)"
+        if self.beats_all_simultaneously:
+            return f"The lead over every other policy also holds for {together}."
+        if self.beats_all:
+            return f"Each interval is for itself; the lead over every other policy does not hold for {together}."
+        return "Each interval is for itself; no correction for the number of comparisons."
+
+    def _beats(self) -> str:
+        of = {wanted: [s.policy for s in self.others if self.outcome(s.policy) == wanted] for wanted in _SENTENCES}
+        total = len(self.others)
+        beaten = len(of["beaten"])
+        if beaten == total:
+            return f"beats all {total} others" if total > 1 else f"beats {of['beaten'][0]}"
+        parts = [f"beats {beaten or 'none'} of {total} other{'s' if total > 1 else ''}"]
+        parts += [f"{text} {listed(of[wanted])}" for wanted, text in _SENTENCES.items() if text and of[wanted]]
+        return listed(parts)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per policy, highest margin first, all numbers; NaN where a number does not exist."""
+        return pd.DataFrame([self._record(standing) for standing in self.standings])
+
+    def segments_to_frame(self) -> pd.DataFrame:
+        """One row per segment and policy: margin per customer of the segment, reference minus policy."""
+        return pd.DataFrame(
+            [
+                {"segment": segment.segment, "customers": segment.customers, "policy": policy}
+                | _flat("margin", segment.margins[policy])
+                | _flat("difference", segment.differences.get(policy))
+                | {"is_best_other": policy == segment.best_other}
+                for segment in self.segments
+                for policy in self.policies
+            ]
+        )
+
+    def write_parquet(self, path: Path) -> None:
+        """Write `to_frame` as Parquet, whole or not at all."""
+        staging = path.with_name(f".{path.name}.part")
+        try:
+            self.to_frame().to_parquet(staging, index=False)
+            staging.replace(path)
+        finally:
+            staging.unlink(missing_ok=True)
+
+    def _record(self, standing: Standing) -> dict[str, object]:
+        return (
+            {"policy": standing.policy, "customers": standing.customers, "outcome": self.outcome(standing.policy)}
+            | _flat("margin", standing.margin)
+            | _flat("difference", standing.difference)
+            | _flat("simultaneous", standing.simultaneous)
+            | {"relative_percent": standing.relative}
+            | {f"difference_seed_{s}": float(d) for s, d in zip(self.seeds, standing.difference_by_seed, strict=True)}
+            | _flat("unsubscribes_per_1000", standing.unsubscribes)
+            | _flat("unsubscribes_difference", standing.unsubscribes_difference)
+            | {f"contacts_{c}": float(n) for c, n in zip(CHANNELS, standing.contacts, strict=True)}
+            | {name: getattr(standing, name) for name in _PLAIN}
+        )
+
+
+_SENTENCES: dict[Outcome, str] = {
+    "beaten": "",
+    "ahead": "loses to",
+    "no clear difference": "shows no clear difference to",
+}
+_PLAIN = (
+    "purchases",
+    "wants_met",
+    "discount",
+    "contact_cost",
+    "retention",
+    "reachable",
+    "hold_share",
+    "entropy",
+)
+
+
+def compare_results(results: Sequence[BlockResult], *, reference: str, actions: Sequence[ActionInfo]) -> Comparison:
+    """Compare every policy with the reference on the populations all of them lived through.
+
+    Args:
+        results: one per policy, seed and block, in any order.
+        reference: name of the policy the others are compared with.
+        actions: of the decisions, in the order of `BlockResult.actions`.
+
+    Raises:
+        ComparisonError: results are missing, doubled or of different worlds, or there is nothing to compare with.
+    """
+    units = pair_units(results, reference=reference, actions=actions)
+    table = standings(units, reference=reference, actions=tuple(actions))
+    order = tuple(standing.policy for standing in table)
+    return Comparison(
+        reference=reference,
+        standings=table,
+        segments=segment_standings(units, reference=reference),
+        series=time_series(units, order=order),
+        mix=action_mix(units, order=order, actions=tuple(actions)),
+        seeds=tuple(sorted(set(units.seeds.tolist()))),
+        units=len(units.seeds),
+        days=units.daily.shape[2],
+        customers=units.total_customers,
+    )
+
+
+def _flat(name: str, interval: MeanInterval | None) -> dict[str, float]:
+    found = interval or MeanInterval(nan, nan, nan, nan, units=0)
+    return {
+        name: found.value,
+        f"{name}_lower": found.lower,
+        f"{name}_upper": found.upper,
+        f"{name}_standard_error": found.standard_error,
+    }

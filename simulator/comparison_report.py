@@ -1,0 +1,66 @@
+"""A comparison as one HTML page that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from simulator.comparison import CHANNELS, HOLD, Comparison
+from simulator.comparison_figures import margin_figure, mix_figure, segment_figure, style, weekly_figure
+from simulator.comparison_numbers import bounds, number, percent
+from simulator.comparison_svg import SERIES
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def comparison_html(comparison: Comparison, *, title: str, facts: Mapping[str, str]) -> str:
+    """The verdict, tables and inline figures; readable in light and dark, on screens and phones.
+
+    Args:
+        comparison: what to report.
+        title: heading.
+        facts: how it was made, name and value: scenario, versions and the like. Policies, seeds, units, days and
+            customers are added to them.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("comparison.html.j2").render(
+        title=title,
+        c=comparison,
+        reference=comparison.reference,
+        hold=HOLD,
+        money=comparison.money,
+        channels=CHANNELS,
+        facts=dict(facts) | _own_facts(comparison),
+        swatches={policy: style(comparison, policy) for policy in comparison.policies},
+        colors=len(SERIES),
+        # Figures are our own drawings, in which matplotlib has escaped every name.
+        margin_figure=Markup(margin_figure(comparison)),  # noqa: S704
+        weekly_figure=Markup(weekly_figure(comparison)),  # noqa: S704
+        segment_figure=Markup(segment_figure(comparison)),  # noqa: S704
+        mix_figure=Markup(mix_figure(comparison)),  # noqa: S704
+        number=number,
+        count=partial(number, decimals=2),
+        rate=partial(number, decimals=1),
+        bounds=bounds,
+        percent=percent,
+    )
+
+
+def _own_facts(comparison: Comparison) -> dict[str, str]:
+    return {
+        "policies": str(len(comparison.policies)),
+        "seeds": ", ".join(map(str, comparison.seeds)),
+        "independent units": f"{comparison.units} (a block of customers under a seed)",
+        "days": str(comparison.days),
+        "customers": f"{comparison.customers:,} under each policy, the same ones",
+    }
