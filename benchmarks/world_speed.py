@@ -1,0 +1,237 @@
+"""User-steps per CPU-second of our simulated customers, against RecoGym and RecSim NG in the same run.
+
+    python -m benchmarks.world_speed [--peers] [--rounds 3]
+
+Without `--peers` only ours is measured. With it, each peer runs in a process and an environment of its own, made once
+in `.peers/` from the versions pinned below (needs uv and Python 3.11, which uv finds or fetches). All take turns, one
+thread each, so that a busy machine slows all alike. A user-step is a customer's day here, an event (a product view or a
+recommendation) in RecoGym, a user in one step in RecSim NG.
+
+Required: 50 times RecoGym, and 1.5 times RecSim NG's interest evolution, its example of users who change with what they
+are shown and a recommender that remembers and scores each of them. Its latent variable model has neither catalogue nor
+memory, and slates are drawn without looking at the user; it is shown for scale, nothing is required.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CACHE = ROOT / ".peers"
+SCRIPTS = Path(__file__).parent / "peers"
+PYTHON = "3.11"  # the newest that these versions of SciPy and TensorFlow have wheels for
+CUSTOMERS, DAYS = 10_000, 30
+
+# Complete, so that nothing is resolved: RecoGym asks for jupyter, tensorflow and torch, which simulating never uses.
+RECOGYM = """
+    cloudpickle==1.6.0 contourpy==1.3.3 cycler==0.12.1 fonttools==4.68.0 future==1.0.0 gym==0.17.3 joblib==1.6.0
+    kiwisolver==1.5.1 llvmlite==0.50.0 matplotlib==3.11.2 narwhals==2.29.0 numba==0.68.1 numpy==1.26.4 packaging==26.3
+    pandas==3.0.6 pillow==13.0.0 pyglet==1.5.0 pyparsing==3.3.3 python-dateutil==4.0.0 pytz==2026.6 recogym==0.1.3.0
+    scikit-learn==1.9.1 scipy==1.11.4 six==1.17.0 threadpoolctl==3.8.0 tqdm==4.70.1 tzdata==2026.6
+"""
+RECSIM_NG = """
+    absl-py==2.5.1 astunparse==1.6.3 attrs==26.1.0 certifi==2026.10.18 cffi==2.1.1 charset-normalizer==3.5.2
+    cloudpickle==1.6.0 contourpy==1.3.3 cryptography==50.0.2 cycler==0.12.1 decorator==5.3.1 dm-tree==0.1.10
+    edward2==0.0.2 flatbuffers==25.12.19 fonttools==4.68.0 future==1.0.0 gast==0.7.0 gin-config==0.5.0
+    google-auth==2.62.2 google-auth-oauthlib==1.5.0 google-pasta==0.2.0 grpcio==1.85.1 gym==0.17.3 h5py==3.16.0
+    idna==3.20 jax==0.4.20 keras==2.15.0 kiwisolver==1.5.1 libclang==18.1.1 markdown==3.11.3 markupsafe==3.0.4
+    matplotlib==3.11.2 ml-dtypes==0.3.2 numpy==1.26.4 oauthlib==4.0.1 opt-einsum==3.4.0 packaging==26.3 pillow==13.0.0
+    protobuf==4.25.9 pyasn1==0.6.5 pyasn1-modules==0.4.2 pycparser==3.12 pyglet==1.5.0 pyparsing==3.3.3
+    python-dateutil==4.0.0 recsim-ng==0.1.2 requests==2.34.2 requests-oauthlib==2.0.0 scipy==1.10.1 setuptools==84.2.1
+    six==1.17.0 tensorboard==2.15.2 tensorboard-data-server==0.7.2 tensorflow==2.15.1 tensorflow-estimator==2.15.0
+    tensorflow-io-gcs-filesystem==0.37.1 tensorflow-probability==0.23.0 termcolor==3.3.0 typing-extensions==4.16.0
+    tzdata==2026.6 urllib3==2.8.0 werkzeug==3.1.9 wheel==0.48.0 wrapt==1.14.2
+"""
+BUILD = "setuptools==84.2.1"  # gym has no wheel
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A simulator to compare with.
+
+    Attributes:
+        name: what the table calls it.
+        environment: folder of its environment in `.peers/`.
+        pins: requirements of the environment, separated by white space.
+        command: our script in `benchmarks/peers` and its arguments.
+        required: how many times its rate ours has to be; None where nothing is.
+    """
+
+    name: str
+    environment: str
+    pins: str
+    command: tuple[str, ...]
+    required: float | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a simulator did in one round.
+
+    Attributes:
+        steps: user-steps.
+        cpu_seconds: CPU time of the process, all threads.
+        wall_seconds: time by the clock.
+        version: of the simulator.
+        what: what was simulated.
+    """
+
+    steps: int
+    cpu_seconds: float
+    wall_seconds: float
+    version: str
+    what: str
+
+    @property
+    def rate(self) -> float:
+        """User-steps per CPU-second."""
+        return self.steps / self.cpu_seconds
+
+
+PEERS = (
+    Peer("RecoGym", "recogym", RECOGYM, ("measure_recogym.py",), 50.0),
+    Peer(
+        "RecSim NG, interest evolution",
+        "recsim_ng",
+        RECSIM_NG,
+        ("measure_recsim_ng.py", "interest_evolution"),
+        1.5,
+    ),
+    Peer(
+        "RecSim NG, latent variable model",
+        "recsim_ng",
+        RECSIM_NG,
+        ("measure_recsim_ng.py", "latent_variable_model"),
+        None,
+    ),
+)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--peers", action="store_true", help="also measure RecoGym and RecSim NG")
+    arguments.add_argument("--rounds", type=int, default=3)
+    given = arguments.parse_args()
+    peers = PEERS if given.peers else ()
+    for peer in peers:
+        make_environment(peer)
+    ours: list[Measurement] = []
+    theirs: dict[str, list[Measurement]] = {peer.name: [] for peer in peers}
+    for _ in range(given.rounds):
+        ours.append(measure_ours())
+        for peer in peers:
+            theirs[peer.name].append(measure(peer))
+    report(ours, theirs)
+    if not peers:
+        print("only ours was measured; compare with RecoGym and RecSim NG: python -m benchmarks.world_speed --peers")
+    if missed := list(misses(ours, theirs)):
+        raise SystemExit("; ".join(missed))
+
+
+def rate(customers: int, days: int) -> tuple[int, int, float]:
+    """Simulated customer-days, decisions among them, and the CPU seconds they took, in this process."""
+    raise NotImplementedError
+
+
+def measure_ours() -> Measurement:
+    """One round of our simulator."""
+    started = time.perf_counter()
+    customer_days, decisions, cpu_seconds = rate(CUSTOMERS, DAYS)
+    return Measurement(
+        steps=customer_days,
+        cpu_seconds=cpu_seconds,
+        wall_seconds=time.perf_counter() - started,
+        version=version("journey-orchestrator"),
+        what=f"{CUSTOMERS:,} customers, {DAYS} days, {decisions:,} decisions",
+    )
+
+
+def measure(peer: Peer) -> Measurement:
+    """One round of a peer, in a process of its environment."""
+    script, *options = peer.command
+    quiet = {
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "MPLCONFIGDIR": str(CACHE / "matplotlib"),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONWARNINGS": "ignore",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    done = run([str(python_of(peer)), str(SCRIPTS / script), *options], {**os.environ, **quiet})
+    return Measurement(**json.loads(done.splitlines()[-1]))
+
+
+def make_environment(peer: Peer) -> None:
+    """The environment of a peer; one of the same pins is used again."""
+    folder = CACHE / peer.environment
+    pins = "\n".join(peer.pins.split())
+    made_of = folder / "pins.txt"  # written last, so an interrupted installation starts over
+    if made_of.exists() and made_of.read_text() == pins:
+        return
+    started = time.perf_counter()
+    CACHE.mkdir(exist_ok=True)
+    requirements, build = CACHE / f"{peer.environment}.txt", CACHE / "build.txt"
+    requirements.write_text(pins)
+    build.write_text(BUILD)
+    uv = find_uv()
+    run([uv, "venv", "--quiet", "--clear", "--python", PYTHON, str(folder)])
+    install = [uv, "pip", "install", "--quiet", "--no-deps", "--compile-bytecode", "--build-constraints", str(build)]
+    run([*install, "--python", str(python_of(peer)), "--requirements", str(requirements)])
+    made_of.write_text(pins)
+    print(f"made {folder.relative_to(ROOT)} in {time.perf_counter() - started:.0f} s", flush=True)
+
+
+def find_uv() -> str:
+    uv = shutil.which("uv") or shutil.which("uv", path=ROOT / ".uv" / "bin")
+    if uv is None:
+        raise SystemExit("--peers makes environments with uv, which is not on the PATH: pip install uv")
+    return uv
+
+
+def python_of(peer: Peer) -> Path:
+    return CACHE / peer.environment / "bin" / "python"
+
+
+def run(command: Sequence[str], environment: dict[str, str] | None = None) -> str:
+    """What a command prints; stops with the end of its complaint when it fails."""
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def report(ours: list[Measurement], theirs: dict[str, list[Measurement]]) -> None:
+    print(f"{'medians of ' + str(len(ours)):34} {'version':>8} {'steps/CPU s':>12} {'CPU/wall':>8} {'ours/peer':>9}")
+    for name, rounds in {"this project": ours, **theirs}.items():
+        share = statistics.median(m.cpu_seconds / m.wall_seconds for m in rounds)
+        ratio = f"{median_rate(ours) / median_rate(rounds):9.2f}" if name in theirs else ""
+        print(f"{name:34} {rounds[0].version:>8} {median_rate(rounds):12,.0f} {share:8.2f} {ratio}")
+        print(f"    {rounds[0].what}")
+
+
+def misses(ours: list[Measurement], theirs: dict[str, list[Measurement]]) -> Iterator[str]:
+    """One sentence for every requirement that is not met."""
+    for peer in PEERS:
+        if peer.required is None or peer.name not in theirs:
+            continue
+        ratio = median_rate(ours) / median_rate(theirs[peer.name])
+        if not ratio >= peer.required:
+            yield f"ours is {ratio:.2f} times as fast as {peer.name}; required {peer.required:g}"
+
+
+def median_rate(rounds: list[Measurement]) -> float:
+    return statistics.median(m.rate for m in rounds)
+
+
+if __name__ == "__main__":
+    main()
