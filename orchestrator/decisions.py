@@ -12,7 +12,7 @@ import numpy as np
 
 from orchestrator.config import Retailer
 from orchestrator.eligibility import EligibilityRules, Reason, ReasonArray
-from orchestrator.profiles import ContextSchema, ProfileSchema, features
+from orchestrator.profiles import ContextSchema, ProfileSchema, consent, features
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray, UInt64Array
 from policies.draws import draw, uniforms
 from policies.errors import FeatureError
@@ -20,6 +20,8 @@ from policies.policy import Policy, priced
 from policies.vw_policy import VWPolicy
 
 DRAW_STREAM = "action"
+# Customers decided for at once, so that what one step writes is still in the processor's cache at the next.
+BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -121,27 +123,40 @@ class DecisionCore:
             ids: decision ids as (high, low) words, uint64 (n, 2), as `id_words` gives them; the draw is keyed by them.
             now: seconds since 1970 UTC.
         """
-        columns = np.hstack([features(self.schema, states, now), contexts])
-        reasons = self._rules.reasons(states, channels=channels, now=now)
-        eligible = reasons == Reason.ELIGIBLE
-        scores = priced(policy, policy.scores(self._select(policy, columns)))
-        distribution = policy.distribution(scores, eligible)
-        action = draw(distribution, uniforms(ids, stream=DRAW_STREAM))
-        return Decisions(
-            action=action,
-            propensity=distribution[np.arange(len(action)), action],
-            eligible=eligible,
-            reasons=reasons,
-            scores=scores,
-            distribution=distribution,
-            features=columns,
+        n, actions = len(states), len(self.actions)
+        decided = Decisions(
+            action=np.empty(n, dtype=np.int64),
+            propensity=np.empty(n),
+            eligible=np.empty((n, actions), dtype=bool),
+            reasons=np.empty((n, actions), dtype=np.uint8),
+            scores=np.empty((n, actions), dtype=np.float32),
+            distribution=np.empty((n, actions)),
+            features=np.empty((n, len(self.columns)), dtype=np.float32),
         )
+        known, seen = len(self.schema.columns), self._columns_of(policy)
+        random = uniforms(ids, stream=DRAW_STREAM)
+        for start in range(0, n, BLOCK):
+            rows = slice(start, start + BLOCK)
+            columns, eligible = decided.features[rows], decided.eligible[rows]
+            consented = consent(self.schema, states[rows])
+            features(self.schema, states[rows], now, consented=consented, out=columns[:, :known])
+            columns[:, known:] = contexts[rows]
+            reasons = self._rules.reasons(consented=consented, channels=channels[rows], now=now)
+            decided.reasons[rows] = reasons
+            np.equal(decided.reasons[rows], Reason.ELIGIBLE, out=eligible)
+            scores = priced(policy, policy.scores(columns if seen is None else columns.take(seen, axis=1)))
+            distribution = policy.distribution(scores, eligible)
+            action = draw(distribution, random[rows])
+            decided.scores[rows], decided.distribution[rows], decided.action[rows] = scores, distribution, action
+            decided.propensity[rows] = distribution[np.arange(len(action)), action]
+        return decided
 
-    def _select(self, policy: Policy, columns: Float32Array) -> Float32Array:
+    def _columns_of(self, policy: Policy) -> IntArray | None:
+        """Positions of the policy's columns in ours; none where they are the same."""
         if policy.columns == self.columns:
-            return columns
+            return None
         position = {name: i for i, name in enumerate(self.columns)}
-        return columns[:, [position[name] for name in policy.columns]]
+        return np.array([position[name] for name in policy.columns])
 
 
 def id_words(decision_ids: Sequence[str]) -> UInt64Array:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from orchestrator.config import Retailer
 from orchestrator.config.catalogue import Action
 from orchestrator.errors import ContextError, suggestion
-from orchestrator.profiles import ProfileSchema, consent
-from policies.arrays import BoolArray, Float64Array
+from orchestrator.profiles import ProfileSchema
+from policies.arrays import BoolArray
 
 ReasonArray = NDArray[np.uint8]
 
@@ -39,25 +39,25 @@ class EligibilityRules:
         self.schema = schema
         self._actions = retailer.catalogue.actions
         self._channel = np.array([schema.channels.index(a.channel) if a.channel else -1 for a in self._actions])
-        self._speaks = self._channel >= 0
         self._of_day: tuple[date, ReasonArray] = (date.min, np.empty(0, dtype=np.uint8))
 
-    def reasons(self, states: Float64Array, *, channels: BoolArray, now: float) -> ReasonArray:
+    def reasons(self, *, consented: BoolArray, channels: BoolArray, now: float) -> ReasonArray:
         """A reason per customer and action; uint8 (n, A), `Reason.ELIGIBLE` (0) where the action may be taken.
 
         Args:
-            states: customer states, float64 (n, S).
+            consented: the channels that may be used, bool (n, channels), as `profiles.consent` gives it.
             channels: the channels asked about, bool (n, channels).
             now: seconds since 1970 UTC.
         """
         # Dates first, then what was asked, then consent: the first that applies is the one that stays.
-        reasons = np.tile(self._today(now), (len(states), 1))
-        for refused, reason in (
-            (~channels, Reason.CHANNEL_NOT_ASKED),
-            (~consent(self.schema, states), Reason.NO_CONSENT),
-        ):
-            applies = refused[:, self._channel] & self._speaks & (reasons == Reason.ELIGIBLE)
-            reasons[applies] = reason
+        n, silent = channels.shape
+        by_channel = np.zeros((n, silent + 1), dtype=np.uint8)  # the last column is of actions that say nothing
+        np.multiply(~consented, np.uint8(Reason.NO_CONSENT), out=by_channel[:, :silent])
+        by_channel[:, :silent][~channels] = Reason.CHANNEL_NOT_ASKED
+        reasons: ReasonArray = by_channel[:, self._channel]
+        today = self._today(now)
+        dated = np.flatnonzero(today)
+        reasons[:, dated] = today[dated]
         return reasons
 
     def asked(self, channels: Sequence[Sequence[str]]) -> BoolArray:

@@ -71,7 +71,9 @@ def draw(distribution: Float64Array, u: Float64Array) -> IntArray:
         distribution: float64 (n, A), rows sum to 1.
         u: float64 (n,) in [0, 1).
     """
-    cumulative = np.cumsum(distribution, axis=1)
-    above = cumulative > (u * cumulative[:, -1])[:, None]
-    index: IntArray = np.argmax(above, axis=1)
+    # A column is a row of memory here: summing all rows at once does not wait for each row's last sum.
+    cumulative = np.array(distribution.T, order="C")
+    for i in range(1, len(cumulative)):
+        cumulative[i] += cumulative[i - 1]
+    index: IntArray = np.count_nonzero(cumulative <= u * cumulative[-1], axis=0)
     return index

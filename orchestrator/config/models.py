@@ -154,6 +154,7 @@ class Exploration(Settings):
     gamma_exponent: Share = 0.5
     epsilon: Share = 0.0
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    hold: Share = 0.0
 
 
 class Serving(Settings):

@@ -9,36 +9,55 @@ from policies.arrays import BoolArray, Float32Array, Float64Array
 
 DAY = 86400.0
 # Divisors of logarithms: tens of events, hundreds of money and a year all come out around 1 or 2.
-COUNT_SCALE, FREQUENCY_SCALE, MONEY_SCALE, TENURE_SCALE = 1.5, 2.0, 4.0, 6.0
+COUNT_SCALE, FREQUENCY_SCALE, MONEY_SCALE, TENURE_SCALE = (np.float32(x) for x in (1.5, 2.0, 4.0, 6.0))
 # What is believed of a channel's response rate before anything was sent: worth this many sends.
 PRIOR_RATE, PRIOR_SENDS = 0.2, 2.0
 LARGEST = 3.0
-# Rows worked on at once, so that intermediate arrays stay in the processor's cache.
-BLOCK = 2048
+# Half-lives after which nothing is left: 2 ** -160 is zero as float32. Powers of two of anything further, of
+# minus infinity above all, take ten times as long.
+GONE = 160.0
+# Customers worked on at once, so that intermediate arrays stay in the processor's cache.
+BLOCK = 1024
 
 
-def features(schema: ProfileSchema, states: Float64Array, now: float | Float64Array) -> Float32Array:
+def features(
+    schema: ProfileSchema,
+    states: Float64Array,
+    now: float | Float64Array,
+    *,
+    consented: BoolArray | None = None,
+    out: Float32Array | None = None,
+) -> Float32Array:
     """Customer features at a moment.
 
     Args:
         schema: layout of the states.
         states: float64 (n, S).
         now: seconds since 1970, one or (n,); a moment before a state's last event counts as that event's.
+        consented: bool (n, channels), what `consent` gives for these states, where it is known already.
+        out: float32 (n, F) to write to; a new one if not given.
 
     Returns:
         float32 (n, F), finite, in [0, 3], in the order of `schema.columns`.
     """
     n = len(states)
-    moment = np.maximum(np.broadcast_to(np.asarray(now, dtype=np.float64), (n,)), states[:, AS_OF])
-    columns = np.empty((n, len(schema.columns)), dtype=np.float32)
+    moment = np.maximum(now, states[:, AS_OF])
+    if consented is None:
+        consented = consent(schema, states)
+    if out is None:
+        out = np.empty((n, len(schema.columns)), dtype=np.float32)
+    parts = (_affinities, _totals, _recencies, _channels, _attributes)
     for start in range(0, n, BLOCK):
         block = slice(start, start + BLOCK)
         view = _Decayed(schema, states[block], moment[block])
-        parts = (_affinities, _totals, _recencies, _channels, _attributes)
-        np.concatenate(
-            [array for part in parts for array in part(view)], axis=1, out=columns[block], casting="same_kind"
-        )
-    return np.clip(columns, 0, LARGEST, out=columns)
+        columns = _Columns(len(schema.columns), len(view.moment))
+        for part in parts:
+            part(view, columns)
+        asked = consented[block].T[schema.asks_consent]
+        columns.next(len(asked))[:] = asked
+        np.clip(columns.array, 0, LARGEST, out=columns.array)
+        out[block] = columns.array.T
+    return out
 
 
 def consent(schema: ProfileSchema, states: Float64Array) -> BoolArray:
@@ -48,90 +67,126 @@ def consent(schema: ProfileSchema, states: Float64Array) -> BoolArray:
     moment wins. Without either, `opt_in` channels may not be used and the others may; a channel of
     kind `none` may always be used.
     """
-    subscribed = states[:, schema.slot("last.subscribed")]
     unsubscribed = states[:, schema.slot("last.unsubscribed")]
-    kinds = np.array(schema.consent_kinds, dtype=object)
-    neither = np.isneginf(subscribed) & np.isneginf(unsubscribed)
-    return np.asarray((kinds == "none") | (subscribed > unsubscribed) | ((kinds == "opt_out") & neither), dtype=bool)
+    allowed: BoolArray = states[:, schema.slot("last.subscribed")] > unsubscribed
+    allowed |= (unsubscribed == -np.inf) & schema.allowed_unless_refused
+    allowed |= ~schema.asks_consent
+    return allowed
+
+
+class _Columns:
+    """Features of a block of customers, filled in the order of `ProfileSchema.columns`.
+
+    Here and in `_Decayed` a column is a row of memory, float32 (F, n): a few values of each customer side by side
+    would be loops of a few steps each.
+    """
+
+    def __init__(self, count: int, customers: int) -> None:
+        self.array = np.empty((count, customers), dtype=np.float32)
+        self._end = 0
+
+    def next(self, count: int) -> Float32Array:
+        """The next columns, float32 (count, n), to be written."""
+        start, self._end = self._end, self._end + count
+        return self.array[start : self._end]
 
 
 class _Decayed:
-    """States seen from a moment; every method gives (n, k)."""
+    """States seen from a moment; every method gives (k, n).
+
+    Sums are float32: they keep seven digits, of which features show six.
+    """
 
     def __init__(self, schema: ProfileSchema, states: Float64Array, moment: Float64Array) -> None:
         self.schema = schema
-        self.states = states
-        self.moment = moment[:, None]
+        self.moment = moment
+        decays = schema.decays()
+        self._first, self._end = decays[0][0].start, decays[-1][0].stop
+        self._sums = states[:, self._first : self._end].T.astype(np.float32, order="C")
         elapsed = moment - states[:, AS_OF]
-        self._sums = np.empty((len(states), schema.decays()[-1][0].stop))
-        for block, half_life in schema.decays():
-            self._sums[:, block] = states[:, block] * np.exp2(-elapsed / half_life)[:, None]
+        for block, half_life in decays:
+            left = _halved(elapsed, half_life).astype(np.float32)
+            self._sums[block.start - self._first : block.stop - self._first] *= left
+        self._logs = np.log1p(self._sums)
+        self._others = np.ascontiguousarray(states[:, self._end :].T)
+        self.first = states[:, FIRST]
 
-    def sum(self, name: str) -> Float64Array:
-        return self._sums[:, self.schema.slot(name)]
+    def sum(self, name: str) -> Float32Array:
+        return self._sums[self._at(name, self._first)]
 
-    def count(self, name: str) -> Float64Array:
-        return np.log1p(self.sum(name)) / COUNT_SCALE
+    def log(self, name: str) -> Float32Array:
+        """The logarithm of 1 + the sum."""
+        return self._logs[self._at(name, self._first)]
 
     def last(self, name: str) -> Float64Array:
-        return self.states[:, self.schema.slot(name)]
+        """Times, or whatever else is no sum."""
+        return self._others[self._at(name, self._end)]
 
     def recency(self, name: str, half_life: float) -> Float64Array:
-        """1 just now, half after a half-life, 0 if never."""
-        return np.exp2(-np.maximum(self.moment - self.last(name), 0) / half_life)
+        """1 just now, half after a half-life, 0 (once it is float32) if never."""
+        return _halved(self.moment - self.last(name), half_life)
+
+    def since(self, seconds: float) -> Float64Array:
+        """What is later than this, (n,), happened at most so many seconds before the moment."""
+        return np.nextafter(self.moment - seconds, -np.inf)
+
+    def _at(self, name: str, start: int) -> slice:
+        slot = self.schema.slot(name)
+        return slice(slot.start - start, slot.stop - start)
 
 
-def _affinities(view: _Decayed) -> list[Float64Array]:
-    schema = view.schema
-    want = view.last("last.wanted")
-    want_open = (want > view.last("last.bought")) & (view.moment - want <= schema.want_expires)
-    cart = view.last("last.carted")
-    cleared = np.maximum(view.last("last.bought"), view.last("last.uncarted"))
-    cart_open = (cart > cleared) & (view.moment - cart <= schema.cart_expires)
-    return [view.count("buys"), view.count("views"), cart_open.astype(float), want_open.astype(float)]
+def _halved(elapsed: Float64Array, half_life: float) -> Float64Array:
+    """What is left of 1 after `elapsed` seconds."""
+    return np.exp2(np.maximum(elapsed / -half_life, -GONE))
 
 
-def _totals(view: _Decayed) -> list[Float64Array]:
+def _affinities(view: _Decayed, columns: _Columns) -> None:
+    schema, count = view.schema, len(view.schema.categories)
+    for trace in ("buys", "views"):
+        np.divide(view.log(trace), COUNT_SCALE, out=columns.next(count))
+    bought = view.last("last.bought")
+    cleared = np.maximum(np.maximum(bought, view.last("last.uncarted")), view.since(schema.cart_expires))
+    columns.next(count)[:] = view.last("last.carted") > cleared
+    columns.next(count)[:] = view.last("last.wanted") > np.maximum(bought, view.since(schema.want_expires))
+
+
+def _totals(view: _Decayed, columns: _Columns) -> None:
     spend, discounts, returns = view.sum("spend"), view.sum("discounts"), view.sum("returns")
-    return [
-        np.log1p(view.sum("purchases")) / FREQUENCY_SCALE,
-        np.log1p(spend) / MONEY_SCALE,
-        # One unit of money more in the denominator, so that a share fades with what it is of.
-        discounts / (spend + discounts + 1),
-        returns / (spend + 1),
-        view.count("redemptions"),
-        view.count("visits"),
-        view.count("store_visits"),
-    ]
+    np.divide(view.log("purchases"), FREQUENCY_SCALE, out=columns.next(1))
+    np.divide(view.log("spend"), MONEY_SCALE, out=columns.next(1))
+    # One unit of money more in the denominator, so that a share fades with what it is of.
+    np.divide(discounts, spend + discounts + 1, out=columns.next(1))
+    np.divide(returns, spend + 1, out=columns.next(1))
+    for trace in ("redemptions", "visits", "store_visits"):
+        np.divide(view.log(trace), COUNT_SCALE, out=columns.next(1))
 
 
-def _recencies(view: _Decayed) -> list[Float64Array]:
-    recency = view.recency("last", view.schema.half_lives.recency)
-    known = np.isfinite(view.last("last")).astype(float)
-    both = np.empty((len(known), 2 * len(LAST)))
-    both[:, 0::2], both[:, 1::2] = recency, known
-    days = np.maximum(view.moment[:, 0] - view.states[:, FIRST], 0) / DAY
-    return [both, (np.log1p(days) / TENURE_SCALE)[:, None]]
+def _recencies(view: _Decayed, columns: _Columns) -> None:
+    both = columns.next(2 * len(LAST))
+    both[0::2] = view.recency("last", view.schema.half_lives.recency)
+    both[1::2] = view.last("last") > -np.inf
+    days = np.maximum(view.moment - view.first, 0) / DAY
+    columns.next(1)[:] = np.log1p(days) / TENURE_SCALE
 
 
-def _channels(view: _Decayed) -> list[Float64Array]:
-    sends, responses = view.sum("sends"), view.sum("responses")
-    rate = (responses + PRIOR_RATE * PRIOR_SENDS) / (sends + PRIOR_SENDS)
-    recency = view.recency("last.response", view.schema.half_lives.response)
-    traces = (view.count("sends"), view.count("responses"), rate, view.count("fatigue"), recency)
-    return [np.stack(traces, axis=2).reshape(len(sends), -1)]
+def _channels(view: _Decayed, columns: _Columns) -> None:
+    traces = 5
+    block = columns.next(traces * len(view.schema.channels))
+    np.divide(view.log("sends"), COUNT_SCALE, out=block[0::traces])
+    np.divide(view.log("responses"), COUNT_SCALE, out=block[1::traces])
+    prior = PRIOR_RATE * PRIOR_SENDS
+    np.divide(view.sum("responses") + prior, view.sum("sends") + PRIOR_SENDS, out=block[2::traces])
+    np.divide(view.log("fatigue"), COUNT_SCALE, out=block[3::traces])
+    block[4::traces] = view.recency("last.response", view.schema.half_lives.response)
 
 
-def _attributes(view: _Decayed) -> list[Float64Array]:
-    schema, states = view.schema, view.states
-    known = np.isfinite(states[:, schema.slot("attribute_times")])
-    values = states[:, schema.slot("attribute_values")]
-    columns = []
-    for i, attribute in enumerate(schema.attributes.values()):
+def _attributes(view: _Decayed, columns: _Columns) -> None:
+    times, values = view.last("attribute_times"), view.last("attribute_values")
+    for attribute, time, value in zip(view.schema.attributes.values(), times, values, strict=True):
+        known = time > -np.inf
         if attribute.scale is None:
-            one_hot = values[:, [i]] == np.arange(len(attribute.values))
-            columns.append((one_hot & known[:, [i]]).astype(float))
+            options = np.arange(len(attribute.values))[:, None]
+            columns.next(len(options))[:] = (value == options) & known
         else:
-            size = np.log1p(values[:, i]) / np.log1p(attribute.scale)
-            columns.append(np.column_stack([size * known[:, i], known[:, i]]))
-    return columns
+            columns.next(1)[:] = np.log1p(value) / np.log1p(attribute.scale) * known
+            columns.next(1)[:] = known

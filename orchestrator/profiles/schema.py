@@ -16,13 +16,14 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from orchestrator.config import Retailer
 from orchestrator.config.models import Attribute, HalfLives
 from orchestrator.errors import ConfigError
-from policies.arrays import Float64Array
+from policies.arrays import BoolArray, Float64Array
 
 FORMAT = 1
 AS_OF, FIRST = 0, 1
@@ -97,6 +98,16 @@ class ProfileSchema:
         meaning = [FORMAT, self.categories, self.channels, half_lives, attributes]
         return hashlib.blake2b(json.dumps(meaning).encode(), digest_size=8).hexdigest()
 
+    @cached_property
+    def asks_consent(self) -> BoolArray:
+        """Which channels may be closed to a customer, and so have a column `<channel>.consent`; bool (channels,)."""
+        return np.array([kind != "none" for kind in self.consent_kinds], dtype=bool)
+
+    @cached_property
+    def allowed_unless_refused(self) -> BoolArray:
+        """Which channels are open to customers who never said anything of them; bool (channels,)."""
+        return np.array([kind != "opt_in" for kind in self.consent_kinds], dtype=bool)
+
     def slot(self, name: str) -> slice:
         """Where a block of the state stands; blocks per category or channel are in code order."""
         return self._slots[name]
@@ -159,3 +170,6 @@ class ProfileSchema:
                 yield from (f"{name}={value}" for value in attribute.values)
             else:
                 yield from (name, f"known.{name}")
+        for channel, kind in zip(self.channels, self.consent_kinds, strict=True):
+            if kind != "none":
+                yield f"{channel}.consent"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from orchestrator.config import Retailer, load_retailer
 from orchestrator.eligibility import EligibilityRules, Reason
 from orchestrator.errors import ContextError
-from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
+from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema, consent
 
 RETAIL = load_retailer(Path(__file__).parents[2] / "configs" / "retail", environment={})
 SCHEMA = ProfileSchema.from_retailer(RETAIL)
@@ -55,7 +55,11 @@ def reasons(
 ) -> list[dict[str, Reason]]:
     """Per customer, action id to reason."""
     rules = EligibilityRules(retailer, SCHEMA)
-    found = rules.reasons(states(*histories), channels=rules.asked([tuple(channels)] * len(histories)), now=now)
+    found = rules.reasons(
+        consented=consent(SCHEMA, states(*histories)),
+        channels=rules.asked([tuple(channels)] * len(histories)),
+        now=now,
+    )
     assert found.dtype == np.uint8
     return [dict(zip(retailer.catalogue.ids, map(Reason, row.tolist()), strict=True)) for row in found]
 
@@ -101,7 +105,8 @@ def test_only_channels_asked_about_are_used_and_none_named_means_all() -> None:
 
 def test_requests_of_one_batch_are_asked_separately() -> None:
     rules = EligibilityRules(RETAIL, SCHEMA)
-    found = rules.reasons(states([], [], []), channels=rules.asked([("site",), (), ("store",)]), now=NOON)
+    asked = rules.asked([("site",), (), ("store",)])
+    found = rules.reasons(consented=consent(SCHEMA, states([], [], [])), channels=asked, now=NOON)
     site, store = RETAIL.catalogue.ids.index(SITE), RETAIL.catalogue.ids.index(STORE)
     assert (found[:, site] == 0).tolist() == [True, True, False]
     assert (found[:, store] == 0).tolist() == [False, True, True]
@@ -137,18 +142,18 @@ def test_both_validity_dates_belong_to_it_by_the_utc_calendar(moment: datetime, 
 
 def test_the_day_changes_while_the_rules_live() -> None:
     rules = EligibilityRules(with_action(EMAIL, valid_until=date(2026, 6, 20)), SCHEMA)
-    column, known = RETAIL.catalogue.ids.index(EMAIL), states(SUBSCRIBED)
+    column, consented = RETAIL.catalogue.ids.index(EMAIL), consent(SCHEMA, states(SUBSCRIBED))
     days = [datetime(2026, 6, day, 12, tzinfo=UTC).timestamp() for day in (20, 21, 20)]
-    found = [rules.reasons(known, channels=rules.asked([()]), now=now)[0, column] for now in days]
+    found = [rules.reasons(consented=consented, channels=rules.asked([()]), now=now)[0, column] for now in days]
     assert found == [Reason.ELIGIBLE, Reason.NO_LONGER_VALID, Reason.ELIGIBLE]
 
 
 def test_changing_an_answer_does_not_change_the_next() -> None:
-    rules, known = EligibilityRules(RETAIL, SCHEMA), states(SUBSCRIBED)
-    first = rules.reasons(known, channels=rules.asked([()]), now=NOON)
+    rules, consented = EligibilityRules(RETAIL, SCHEMA), consent(SCHEMA, states(SUBSCRIBED))
+    first = rules.reasons(consented=consented, channels=rules.asked([()]), now=NOON)
     expected = first.copy()
     first[:] = 99
-    np.testing.assert_array_equal(rules.reasons(known, channels=rules.asked([()]), now=NOON), expected)
+    np.testing.assert_array_equal(rules.reasons(consented=consented, channels=rules.asked([()]), now=NOON), expected)
 
 
 def test_of_several_reasons_the_first_is_given() -> None:

@@ -219,6 +219,13 @@ def test_the_latest_word_on_consent_decides(history: list[tuple[str, float]], em
         events = make(*history, channel=code)
         profiles.apply(replace(events, event_id=events.event_id + f"-{code}"))
     assert profiles.consent(["ann"]).tolist() == [[email, True, store]]
+    row = dict(zip(SCHEMA.columns, profiles.features(["ann"], now=START)[0].tolist(), strict=True))
+    # The site never asks, so it has no column.
+    assert {name: value for name, value in row.items() if name.endswith(".consent")} == {
+        "email.consent": email,
+        "store.consent": store,
+    }
+    assert SCHEMA.columns[-2:] == ("email.consent", "store.consent")
 
 
 def test_the_latest_statement_of_an_attribute_wins_even_if_it_arrives_first() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from policies.errors import PolicyError
-from policies.exploration import Explorer, Kind, greedy, greedy_shared, softmax, squarecb, with_floor
+from policies.exploration import Explorer, Kind, greedy, greedy_shared, softmax, squarecb, uniform, with_floor
 
 
 @st.composite
@@ -116,6 +117,47 @@ def test_the_floor_is_the_nearest_distribution_above_it(decision: Any, epsilon: 
             assert (lowered <= lowered[above].max() + 1e-9).all()
 
 
+def test_of_equal_actions_at_their_floor_nobody_is_lowered() -> None:
+    eligible = np.array([[True] * 4 + [False], [True] * 5])
+    np.testing.assert_allclose(with_floor(uniform(eligible), eligible, epsilon=1.0), uniform(eligible), atol=1e-15)
+    np.testing.assert_array_equal(with_floor(uniform(eligible), eligible, epsilon=0.3), uniform(eligible))
+
+
+@settings(deadline=None)
+@given(decision=decisions(), explorer=explorers, share=st.sampled_from([0.1, 0.5, 1.0]))
+def test_the_first_action_gets_a_share_of_exploration(decision: Any, explorer: Explorer, share: float) -> None:
+    scores, eligible = decision
+    before = explorer.distribution(scores, eligible, learned=16)
+    after = replace(explorer, hold=share).distribution(scores, eligible, learned=16)
+    assert (after >= 0).all()
+    assert (after[~eligible] == 0).all()
+    np.testing.assert_allclose(after.sum(axis=1), 1, atol=1e-12)
+    for row, (p, held) in enumerate(zip(before, after, strict=True)):
+        if not eligible[row, 0]:
+            np.testing.assert_array_equal(held, p)
+            continue
+        best = int(np.argmax(p))
+        others = [a for a in range(len(p)) if a not in (0, best)]
+        np.testing.assert_array_equal(held[others], p[others] * (1 - share))
+        if best:
+            assert held[best] == p[best]
+        assert held[0] == pytest.approx(p[0] + share * p[others].sum(), abs=1e-12)
+
+
+def test_many_customers_get_what_each_gets_alone() -> None:
+    """More of them than are worked on at a time, some above their floor and some below."""
+    random = np.random.default_rng(0)
+    scores = random.normal(0, 1, (5000, 9)).astype(np.float32) * random.integers(0, 3, (5000, 1)).astype(np.float32)
+    eligible = random.random((5000, 9)) < 0.7
+    eligible[:, 4] = True
+    for kind in get_args(Kind):
+        explorer = Explorer(kind=kind, epsilon=0.2, hold=0.5)
+        together = explorer.distribution(scores, eligible, learned=100)
+        for i in (*range(40), 2047, 2048, 4999):
+            alone = explorer.distribution(scores[[i]], eligible[[i]], learned=100)
+            assert alone[0].tobytes() == together[i].tobytes(), (kind, i)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
@@ -124,6 +166,7 @@ def test_the_floor_is_the_nearest_distribution_above_it(decision: Any, epsilon: 
         ("gamma_exponent", 1.5, "gamma_exponent must be between 0 and 1, got 1.5"),
         ("epsilon", float("nan"), "epsilon must be between 0 and 1, got nan"),
         ("temperature", 0.0, "temperature must be above 0, got 0.0"),
+        ("hold", 1.5, "hold must be between 0 and 1, got 1.5"),
     ],
 )
 def test_settings_out_of_range_are_refused(field: str, value: Any, message: str) -> None:
@@ -132,5 +175,5 @@ def test_settings_out_of_range_are_refused(field: str, value: Any, message: str)
 
 
 def test_settings_survive_json() -> None:
-    explorer = Explorer(kind="softmax", epsilon=0.1, temperature=3.0)
+    explorer = Explorer(kind="softmax", epsilon=0.1, temperature=3.0, hold=0.25)
     assert Explorer(**explorer.to_json()) == explorer

@@ -60,6 +60,14 @@ def test_a_policy_survives_its_directory(tmp_path: Path) -> None:
     assert [f.name for f in (tmp_path / "models").iterdir()] == ["one"]
 
 
+def test_a_policy_saved_before_exploration_could_hold_still_loads(tmp_path: Path) -> None:
+    save_policy(make_policy(), tmp_path / "policy")
+    settings = json.loads((tmp_path / "policy" / "policy.json").read_text())["settings"]
+    assert settings["explorer"].pop("hold") == 0
+    reseal(tmp_path / "policy", settings=settings)
+    assert load_policy(tmp_path / "policy").settings == make_policy().settings
+
+
 @pytest.mark.parametrize("name", ["policy.json", "model.vw", "SHA256"])
 @pytest.mark.parametrize("position", [0.0, 0.5, 0.9])
 def test_one_changed_byte_is_refused(name: str, position: float, tmp_path: Path) -> None:
