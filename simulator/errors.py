@@ -2,6 +2,7 @@
 
 SimulatorError
 ├── ScenarioError        a world or scenario file is wrong; names file, field and fix
+├── CalibrationError     real data that is missing or damaged, or a model that does not fit it
 └── ComparisonError      results of rollouts that cannot be compared, with the policy, seed and block at fault
 """
 
@@ -18,3 +19,7 @@ class ScenarioError(SimulatorError):
 
 class ComparisonError(SimulatorError):
     """Results that cannot be compared."""
+
+
+class CalibrationError(SimulatorError):
+    """Real data that is missing, damaged or of another shape, or a model that does not fit it."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from orchestrator.decisions import DecisionCore, Decisions
-from orchestrator.profiles import Events, ProfileSchema, apply
+from orchestrator.profiles import ProfileSchema, apply
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from policies.policy import Policy
 from simulator.results import METRICS, BlockResult
@@ -16,8 +15,8 @@ from simulator.rollout_log import LogRecorder, RolloutLog
 from simulator.scenarios import Scenario
 from simulator.streams import Streams
 from simulator.world.actions import EMAIL, SITE, STORE, ActionTable
-from simulator.world.day import MORNING, NOBODY, VISITING, Day, Visits, moment
-from simulator.world.happenings import METRIC, EventList, Tally
+from simulator.world.day import MORNING, VISITING, Day, moment
+from simulator.world.happenings import EventList, Tally
 from simulator.world.market import draw_market
 from simulator.world.moods import Moods
 from simulator.world.population import Population, draw_population
@@ -156,7 +155,14 @@ class Block:
         )
 
     def _note(
-        self, made: Decisions, rows: IntArray, slot: int, *, tally: Tally, recorder: LogRecorder | None, counts: IntArray
+        self,
+        made: Decisions,
+        rows: IntArray,
+        slot: int,
+        *,
+        tally: Tally,
+        recorder: LogRecorder | None,
+        counts: IntArray,
     ) -> None:
         counts += np.bincount(made.action, minlength=len(counts))
         p = made.distribution

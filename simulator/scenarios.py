@@ -113,7 +113,9 @@ def load_world(retailer: Retailer, changes: Mapping[str, float]) -> WorldSetting
     """
     path = retailer.directory / "world.yaml"
     if not path.is_file():
-        raise ScenarioError(f"{path}: missing; a retailer that is simulated needs a world (see configs/retail/world.yaml)")
+        raise ScenarioError(
+            f"{path}: missing; a retailer that is simulated needs a world (see configs/retail/world.yaml)"
+        )
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     for name, value in changes.items():
         _change(content, name, value, path=path)
@@ -145,7 +147,9 @@ def _with_new_actions(retailer: Retailer, new: NewActions, *, path: Path) -> Ret
     known = retailer.catalogue.ids
     for action in new.actions:
         if action not in known:
-            raise ScenarioError(f"{path}: new_actions.actions: {action!r} is not in the catalogue; {suggestion(action, known)}")
+            raise ScenarioError(
+                f"{path}: new_actions.actions: {action!r} is not in the catalogue; {suggestion(action, known)}"
+            )
     day = datetime.fromtimestamp(moment(new.from_day, 0), UTC).date()
     actions = tuple(replace(a, valid_from=day) if a.id in new.actions else a for a in retailer.catalogue.actions)
     return replace(retailer, catalogue=replace(retailer.catalogue, actions=actions))

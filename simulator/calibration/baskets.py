@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from policies.arrays import Float64Array, IntArray
-from simulator.calibration.errors import CalibrationError
 from simulator.calibration.uncertainty import Measured, from_influence, ratio, standard_deviation
+from simulator.errors import CalibrationError
 
 
 @dataclass(frozen=True)

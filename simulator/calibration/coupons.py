@@ -9,8 +9,8 @@ import numpy as np
 
 from policies.arrays import BoolArray, Float64Array, IntArray
 from simulator.calibration.data import Contacts, Redemptions
-from simulator.calibration.errors import CalibrationError
 from simulator.calibration.uncertainty import Measured, from_influence, ratio, ratio_influence
+from simulator.errors import CalibrationError
 
 TYPES = ("a", "b", "c")
 

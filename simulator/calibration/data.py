@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from orchestrator.errors import suggestion
 from policies.arrays import BoolArray, Float64Array, IntArray, StrArray
-from simulator.calibration.errors import CalibrationError
+from simulator.errors import CalibrationError
 
 CDNOW_ORDERS = "cdnow/CDNOW_master.txt.gz"
 CDNOW_SUMMARY = "cdnow/cdnow_customers_summary_with_transactions.csv"

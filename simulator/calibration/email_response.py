@@ -9,8 +9,8 @@ import numpy as np
 
 from policies.arrays import BoolArray, Float64Array, IntArray
 from simulator.calibration.data import ARMS, MailTest
-from simulator.calibration.errors import CalibrationError
 from simulator.calibration.uncertainty import Measured, difference, mean
+from simulator.errors import CalibrationError
 
 Outcome = Literal["visit", "conversion", "spend"]
 OUTCOMES: tuple[Outcome, ...] = ("visit", "conversion", "spend")

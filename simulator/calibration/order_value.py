@@ -17,7 +17,7 @@ from scipy.special import gammaln
 
 from policies.arrays import Float64Array
 from simulator.calibration.data import CustomerSummary
-from simulator.calibration.errors import CalibrationError
+from simulator.errors import CalibrationError
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from scipy.special import betaln, gammaln, hyp2f1
 
 from policies.arrays import Float64Array, IntArray
 from simulator.calibration.data import CustomerSummary, Orders
-from simulator.calibration.errors import CalibrationError
+from simulator.errors import CalibrationError
 
 
 @dataclass(frozen=True)

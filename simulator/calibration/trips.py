@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 from policies.arrays import Float64Array, IntArray
 from simulator.calibration.data import Baskets
-from simulator.calibration.errors import CalibrationError
+from simulator.errors import CalibrationError
 
 # Households of the panel; some of them do not shop in the months a file covers, and are not in it.
 PANEL = 2469

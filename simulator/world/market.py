@@ -45,7 +45,11 @@ def draw_market(settings: MarketSettings, *, days: int, categories: int, seed: i
     """
     streams = Streams(seed, -1)
     out = _episodes(
-        streams.generator("stock"), days, categories, per_year=settings.stock_outs_per_year, length=settings.stock_out_days
+        streams.generator("stock"),
+        days,
+        categories,
+        per_year=settings.stock_outs_per_year,
+        length=settings.stock_out_days,
     )
     sale = _episodes(
         streams.generator("sales"), days, categories, per_year=settings.sales_per_year, length=settings.sale_days
@@ -56,9 +60,7 @@ def draw_market(settings: MarketSettings, *, days: int, categories: int, seed: i
     return Market(in_stock=~out, back=back & ~out, price_cut=(sale * settings.sale_depth).astype(np.float32))
 
 
-def _episodes(
-    random: np.random.Generator, days: int, categories: int, *, per_year: float, length: float
-) -> BoolArray:
+def _episodes(random: np.random.Generator, days: int, categories: int, *, per_year: float, length: float) -> BoolArray:
     starts = random.random((days, categories)) < per_year / YEAR
     stops = random.random((days, categories)) < 1 / length
     active = np.zeros((days, categories), dtype=bool)

@@ -16,14 +16,18 @@ def _value(given: Any) -> Any:
     it. A fitted one must say from what.
     """
     if not isinstance(given, dict) or set(given) not in ({"value", "source"}, {"value", "range"}):
-        raise ValueError("give {value: …, source: where it was fitted} or, for an assumption, {value: …, range: [low, high]}")
+        raise ValueError(
+            "give {value: …, source: where it was fitted} or, for an assumption, {value: …, range: [low, high]}"
+        )
     value = given["value"]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"value {value!r} must be a number")
     if "range" in given:
         low, high = given["range"]
         if not low <= value <= high:
-            raise ValueError(f"value {value} is outside its own range [{low}, {high}]; widen the range or change the value")
+            raise ValueError(
+                f"value {value} is outside its own range [{low}, {high}]; widen the range or change the value"
+            )
     return value
 
 

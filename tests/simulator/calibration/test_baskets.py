@@ -9,7 +9,7 @@ import pytest
 
 from simulator.calibration.baskets import fit_log_normal, mean_basket
 from simulator.calibration.data import read_baskets
-from simulator.calibration.errors import CalibrationError
+from simulator.errors import CalibrationError
 
 
 def test_the_mean_is_per_basket_and_counts_free_ones() -> None:

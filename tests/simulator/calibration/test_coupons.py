@@ -15,7 +15,7 @@ from simulator.calibration.coupons import (
     redemption_per_contact,
 )
 from simulator.calibration.data import Contacts, Redemptions, read_contacts, read_redemptions
-from simulator.calibration.errors import CalibrationError
+from simulator.errors import CalibrationError
 
 # Campaign 1 (a) starts on day 0, campaign 2 (b) on day 20, campaign 3 (b) on day 20 too.
 CONTACTS = Contacts(

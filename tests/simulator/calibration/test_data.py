@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from simulator.calibration import data
-from simulator.calibration.errors import CalibrationError
 from simulator.calibration.moments import fit, real_moments
+from simulator.errors import CalibrationError
 
 CONTACTS = pd.DataFrame({"campaign_id": [1, 2], "household_id": [7, 8]})
 DESCRIPTIONS = pd.DataFrame(

@@ -17,7 +17,7 @@ from simulator.calibration.email_response import (
     order_values,
     outcome_of_arm,
 )
-from simulator.calibration.errors import CalibrationError
+from simulator.errors import CalibrationError
 
 
 def drawn(n: int, *, fits: float, other: float, mens_share: float, seed: int = 0) -> MailTest:

@@ -10,7 +10,6 @@ import pytest
 from scipy.stats import beta, gamma
 
 from simulator.calibration.data import CustomerSummary, Orders, read_orders, read_summary
-from simulator.calibration.errors import CalibrationError
 from simulator.calibration.purchase_process import (
     PurchaseProcess,
     expected_later,
@@ -21,6 +20,7 @@ from simulator.calibration.purchase_process import (
     share_without_repeat,
     summarise,
 )
+from simulator.errors import CalibrationError
 
 PUBLISHED = PurchaseProcess(r=0.243, alpha=4.414, a=0.793, b=2.426)
 TRUE = PurchaseProcess(r=0.6, alpha=5.0, a=0.9, b=2.5)

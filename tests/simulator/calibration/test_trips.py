@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.calibration.data import Baskets, read_baskets
-from simulator.calibration.errors import CalibrationError
 from simulator.calibration.trips import (
     WEEKDAYS,
     TripRates,
@@ -24,6 +23,7 @@ from simulator.calibration.trips import (
     weekday_trips,
     weeks_covered,
 )
+from simulator.errors import CalibrationError
 
 
 def baskets(*trips: tuple[int, int, float]) -> Baskets:
