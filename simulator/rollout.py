@@ -87,7 +87,7 @@ class Block:
         setting, scene = self.setting, replace(self.scene, moods=self.scene.moods.copy())
         states = self.states.copy()
         tally = Tally(len(scene.people), self.days)
-        recorder = LogRecorder(setting.core, tally) if log else None
+        recorder = LogRecorder(tally) if log else None
         counts = np.zeros(len(setting.core.actions), dtype=np.int64)
         every = setting.scenario.file.outbound_every_days
         turn = np.arange(len(scene.people)) % every
@@ -110,7 +110,7 @@ class Block:
             today.end(visits, made_for[ON_SITE], made_for[IN_STORE])
             apply(setting.schema, states, today.events.events())
         result = self._result(policy, tally, counts)
-        return result, recorder.finish(seed=self.seed, block=self.index) if recorder else None
+        return result, recorder.finish() if recorder else None
 
     def _live_history(self) -> None:
         """The past: everybody's first purchase, then life without any contact."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.decisions import DecisionCore, Decisions
+from orchestrator.decisions import Decisions
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from simulator.world.happenings import Tally
 
@@ -23,6 +23,8 @@ class RolloutLog:
         propensity: float64 (n,).
         eligible: bool (n, A).
         features: float32 (n, F).
+        margin: float32 (customers, D), money kept per customer and day, contact costs subtracted.
+        worth: float32 (customers, D), the same with what goals.yaml adds for outcomes that are not money yet.
     """
 
     customer: IntArray
@@ -42,7 +44,7 @@ class RolloutLog:
 class LogRecorder:
     """Collects the decisions of a rollout."""
 
-    def __init__(self, core: DecisionCore, tally: Tally) -> None:
+    def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self._parts: list[tuple[IntArray, int, int, Decisions]] = []
 
@@ -50,7 +52,7 @@ class LogRecorder:
         """Keep decisions about customers `rows`."""
         self._parts.append((rows, self._tally.day, slot, made))
 
-    def finish(self, *, seed: int, block: int) -> RolloutLog:
+    def finish(self) -> RolloutLog:
         """The whole log."""
         parts = self._parts
         return RolloutLog(

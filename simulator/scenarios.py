@@ -49,7 +49,7 @@ class ScenarioFile(Settings):
 
     description: str
     retailer: str = "retail"
-    world: dict[str, float] = {}
+    world: dict[str, float] = Field(default_factory=dict)
     outbound_every_days: Days = 2
     new_actions: NewActions | None = None
     drift: Drift | None = None

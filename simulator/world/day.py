@@ -59,7 +59,11 @@ class Day:
         self._give_back()
 
     def contact(self, rows: IntArray, action: IntArray) -> BoolArray:
-        """Send e-mails and make associates' calls; other actions do nothing. Returns which really happened, bool (m,)."""
+        """Send e-mails and make associates' calls; other actions do nothing.
+
+        Returns:
+            Which contacts really happened, bool (m,).
+        """
         scene, channel = self.scene, self.scene.table.channel[action]
         happened = np.zeros(len(rows), dtype=bool)
         by_email = channel == scene.table.channels["email"]

@@ -1,4 +1,4 @@
-"""What every behaviour looks at: settings, catalogue, people, their moods, the market, the day and its random numbers."""
+"""What every behaviour looks at: settings, catalogue, people, moods, the market, the day and its random numbers."""
 
 from __future__ import annotations
 

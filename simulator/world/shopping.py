@@ -23,7 +23,8 @@ def occasions(scene: Scene, *, weekday: float) -> BoolArray:
     )
     rate = people.purchase_rate * np.float32(weekday) * np.exp(log_factor) * (1 - moods.satiated)
     u = scene.streams.uniforms("occasion", scene.day, len(people))
-    return (u < -np.expm1(-rate)) & moods.alive
+    buys: BoolArray = (u < -np.expm1(-rate)) & moods.alive
+    return buys
 
 
 def leave(scene: Scene, bought: IntArray) -> None:

@@ -32,4 +32,5 @@ def pass_and_arrive(scene: Scene) -> tuple[IntArray, BoolArray]:
 def draw_category(people: Population, rows: IntArray, u: Float32Array) -> IntArray:
     """A category from each customer's own taste; int64 (m,)."""
     cumulative = people.taste_cumulative[rows]
-    return np.minimum((u[:, None] >= cumulative).sum(axis=1), cumulative.shape[1] - 1)
+    category: IntArray = np.minimum((u[:, None] >= cumulative).sum(axis=1), cumulative.shape[1] - 1)
+    return category
