@@ -21,7 +21,7 @@ from policies.vw_policy import VWPolicy
 
 DRAW_STREAM = "action"
 # Customers decided for at once, so that what one step writes is still in the processor's cache at the next.
-BLOCK = 1024
+BLOCK = 2048
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ LARGEST = 3.0
 # minus infinity above all, take ten times as long.
 GONE = 160.0
 # Customers worked on at once, so that intermediate arrays stay in the processor's cache.
-BLOCK = 1024
+BLOCK = 2048
 
 
 def features(
