@@ -12,7 +12,7 @@ import numpy as np
 
 from orchestrator.config import Retailer
 from orchestrator.eligibility import EligibilityRules, Reason, ReasonArray
-from orchestrator.profiles import ContextSchema, ProfileSchema, consent, features
+from orchestrator.profiles import ContextSchema, ProfileSchema, features
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray, UInt64Array
 from policies.draws import draw, uniforms
 from policies.errors import FeatureError
@@ -21,7 +21,7 @@ from policies.vw_policy import VWPolicy
 
 DRAW_STREAM = "action"
 # Customers decided for at once, so that what one step writes is still in the processor's cache at the next.
-BLOCK = 1024
+BLOCK = 2048
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,10 @@ class DecisionCore:
         for start in range(0, n, BLOCK):
             rows = slice(start, start + BLOCK)
             columns, eligible = decided.features[rows], decided.eligible[rows]
-            consented = consent(self.schema, states[rows])
-            features(self.schema, states[rows], now, consented=consented, out=columns[:, :known])
+            features(self.schema, states[rows], now, out=columns[:, :known])
             columns[:, known:] = contexts[rows]
+            consented = np.ones(channels[rows].shape, dtype=bool)
+            consented[:, self.schema.asks_consent] = columns[:, self.schema.consent_columns] > 0
             reasons = self._rules.reasons(consented=consented, channels=channels[rows], now=now)
             decided.reasons[rows] = reasons
             np.equal(decided.reasons[rows], Reason.ELIGIBLE, out=eligible)

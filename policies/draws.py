@@ -75,5 +75,6 @@ def draw(distribution: Float64Array, u: Float64Array) -> IntArray:
     cumulative = np.array(distribution.T, order="C")
     for i in range(1, len(cumulative)):
         cumulative[i] += cumulative[i - 1]
-    index: IntArray = np.count_nonzero(cumulative <= u * cumulative[-1], axis=0)
+    passed = cumulative <= u * cumulative[-1]
+    index: IntArray = passed.sum(axis=0, dtype=np.uint16).astype(np.int64)
     return index

@@ -170,7 +170,8 @@ def with_hold(p: Float64Array, eligible: BoolArray, *, share: float) -> Float64A
 
 def uniform(eligible: BoolArray) -> Float64Array:
     """Equal probability for every eligible action."""
-    share: Float64Array = eligible / _count(eligible)
+    share = eligible.astype(np.float64)
+    share /= np.einsum("ij->i", share)[:, None]
     return share
 
 

@@ -2,7 +2,7 @@
 
 from orchestrator.errors import ContextError, EventError
 from orchestrator.profiles.context import ContextSchema
-from orchestrator.profiles.events import Events
+from orchestrator.profiles.events import EventRows, Events
 from orchestrator.profiles.features import consent, features
 from orchestrator.profiles.schema import ProfileSchema
 from orchestrator.profiles.state import apply
@@ -14,6 +14,7 @@ __all__ = [
     "ContextError",
     "ContextSchema",
     "EventError",
+    "EventRows",
     "Events",
     "ProfileSchema",
     "Profiles",

@@ -19,15 +19,12 @@ def _no_codes() -> IntArray:
     return np.empty(0, dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class Events:
-    """A batch of n events about k customers.
+@dataclass(frozen=True, kw_only=True)
+class EventRows:
+    """A batch of n events about customers who are rows of a table: what `apply` needs, and no ids.
 
     Attributes:
-        customers: str (k,), unique customer ids.
-        customer: int64 (n,), row of each event's customer: an index into `customers`, and the row of
-            `states` that `apply` changes.
-        event_id: str (n,), one per fact; the same fact sent again has the same id.
+        customer: int64 (n,), row of each event's customer in the `states` that `apply` changes.
         timestamp: float64 (n,), seconds since 1970-01-01 UTC.
         type: int64 (n,), index into `EVENT_TYPES`.
         channel: int64 (n,), channel code, -1 for none.
@@ -38,11 +35,12 @@ class Events:
         attribute_event: int64 (m,), which event states each attribute.
         attribute: int64 (m,), attribute code.
         attribute_value: float64 (m,), index of the value, or the number itself.
+
+    Raises:
+        EventError: columns that do not fit together, or a value out of range; the first wrong row is named.
     """
 
-    customers: StrArray
     customer: IntArray
-    event_id: StrArray
     timestamp: Float64Array
     type: IntArray
     channel: IntArray
@@ -55,10 +53,10 @@ class Events:
     attribute_value: Float64Array = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
-        n, m = len(self.event_id), len(self.attribute)
+        n, m = len(self), len(self.attribute)
         for name in ("customer", "timestamp", "type", "channel", "category", "value", "quantity", "discount"):
             if (shape := getattr(self, name).shape) != (n,):
-                raise EventError(f"{name} has shape {shape}, expected {(n,)}; give one value per event_id")
+                raise EventError(f"{name} has shape {shape}, expected {(n,)}; give one value per event")
         for name in ("attribute_event", "attribute_value"):
             if (shape := getattr(self, name).shape) != (m,):
                 raise EventError(f"{name} has shape {shape}, expected {(m,)}; give one value per attribute")
@@ -66,14 +64,35 @@ class Events:
         _refuse("type", (self.type < 0) | (self.type >= len(EVENT_TYPES)), self.type, "an index into EVENT_TYPES")
         for name in ("value", "quantity", "discount"):
             amounts = getattr(self, name)
-            _refuse(name, ~(np.isfinite(amounts) & (amounts >= 0)), amounts, "finite and not negative")
-        _refuse("attribute_value", ~np.isfinite(self.attribute_value), self.attribute_value, "finite")
-        stray = (self.attribute < 0) | (self.attribute_event < 0) | (self.attribute_event >= n)
-        _refuse("attribute_event", stray, self.attribute_event, "the row of an event")
+            _refuse(name, ~((amounts >= 0) & (amounts < np.inf)), amounts, "finite and not negative")
         _refuse("customer", (self.customer < 0), self.customer, "a row")
+        if m:
+            _refuse("attribute_value", ~np.isfinite(self.attribute_value), self.attribute_value, "finite")
+            stray = (self.attribute < 0) | (self.attribute_event < 0) | (self.attribute_event >= n)
+            _refuse("attribute_event", stray, self.attribute_event, "the row of an event")
 
     def __len__(self) -> int:
-        return len(self.event_id)
+        return len(self.customer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events(EventRows):
+    """A batch of n events about k customers, all with ids.
+
+    Attributes:
+        customers: str (k,), unique customer ids; `customer` is an index into it.
+        event_id: str (n,), one per fact; the same fact sent again has the same id.
+    """
+
+    customers: StrArray
+    event_id: StrArray
+
+    def __post_init__(self) -> None:
+        if self.event_id.shape != self.customer.shape:
+            raise EventError(
+                f"event_id has shape {self.event_id.shape}, expected {self.customer.shape}; give one per event"
+            )
+        super().__post_init__()
 
     @classmethod
     def from_columns(
@@ -219,7 +238,10 @@ def _stated(attributes: Mapping[str, Sequence[str | float | None]], schema: Prof
 
 def _number(ids: StrArray, index: dict[str, int]) -> IntArray:
     """The number of each id in `index`, where new ids get the next numbers; int64 (n,)."""
-    return np.fromiter((index.setdefault(name, len(index)) for name in ids.tolist()), dtype=np.int64, count=len(ids))
+    names = ids.tolist()
+    for name in dict.fromkeys(names):
+        index.setdefault(name, len(index))
+    return np.fromiter(map(index.__getitem__, names), dtype=np.int64, count=len(names))
 
 
 def _ids(index: dict[str, int]) -> StrArray:

@@ -17,7 +17,7 @@ LARGEST = 3.0
 # minus infinity above all, take ten times as long.
 GONE = 160.0
 # Customers worked on at once, so that intermediate arrays stay in the processor's cache.
-BLOCK = 1024
+BLOCK = 2048
 
 
 def features(
@@ -25,7 +25,6 @@ def features(
     states: Float64Array,
     now: float | Float64Array,
     *,
-    consented: BoolArray | None = None,
     out: Float32Array | None = None,
 ) -> Float32Array:
     """Customer features at a moment.
@@ -34,27 +33,22 @@ def features(
         schema: layout of the states.
         states: float64 (n, S).
         now: seconds since 1970, one or (n,); a moment before a state's last event counts as that event's.
-        consented: bool (n, channels), what `consent` gives for these states, where it is known already.
         out: float32 (n, F) to write to; a new one if not given.
 
     Returns:
         float32 (n, F), finite, in [0, 3], in the order of `schema.columns`.
     """
     n = len(states)
-    moment = np.maximum(now, states[:, AS_OF])
-    if consented is None:
-        consented = consent(schema, states)
+    nows = np.broadcast_to(np.asarray(now, dtype=np.float64), (n,))
     if out is None:
         out = np.empty((n, len(schema.columns)), dtype=np.float32)
-    parts = (_affinities, _totals, _recencies, _channels, _attributes)
+    parts = (_affinities, _totals, _recencies, _channels, _attributes, _consent)
     for start in range(0, n, BLOCK):
         block = slice(start, start + BLOCK)
-        view = _Decayed(schema, states[block], moment[block])
+        view = _Decayed(schema, states[block], nows[block])
         columns = _Columns(len(schema.columns), len(view.moment))
         for part in parts:
             part(view, columns)
-        asked = consented[block].T[schema.asks_consent]
-        columns.next(len(asked))[:] = asked
         np.clip(columns.array, 0, LARGEST, out=columns.array)
         out[block] = columns.array.T
     return out
@@ -67,10 +61,15 @@ def consent(schema: ProfileSchema, states: Float64Array) -> BoolArray:
     moment wins. Without either, `opt_in` channels may not be used and the others may; a channel of
     kind `none` may always be used.
     """
-    unsubscribed = states[:, schema.slot("last.unsubscribed")]
-    allowed: BoolArray = states[:, schema.slot("last.subscribed")] > unsubscribed
-    allowed |= (unsubscribed == -np.inf) & schema.allowed_unless_refused
-    allowed |= ~schema.asks_consent
+    subscribed, unsubscribed = (states[:, schema.slot(f"last.{word}")].T for word in ("subscribed", "unsubscribed"))
+    return _allowed(schema, subscribed, unsubscribed).T
+
+
+def _allowed(schema: ProfileSchema, subscribed: Float64Array, unsubscribed: Float64Array) -> BoolArray:
+    """`consent` of last words (channels, n)."""
+    allowed: BoolArray = subscribed > unsubscribed
+    allowed |= (unsubscribed == -np.inf) & schema.allowed_unless_refused[:, None]
+    allowed |= ~schema.asks_consent[:, None]
     return allowed
 
 
@@ -97,30 +96,29 @@ class _Decayed:
     Sums are float32: they keep seven digits, of which features show six.
     """
 
-    def __init__(self, schema: ProfileSchema, states: Float64Array, moment: Float64Array) -> None:
+    def __init__(self, schema: ProfileSchema, states: Float64Array, now: Float64Array) -> None:
         self.schema = schema
-        self.moment = moment
+        self._states: Float64Array = np.ascontiguousarray(states.T)
+        self.moment = np.maximum(now, self._states[AS_OF])
+        self.first = self._states[FIRST]
         decays = schema.decays()
-        self._first, self._end = decays[0][0].start, decays[-1][0].stop
-        self._sums = states[:, self._first : self._end].T.astype(np.float32, order="C")
-        elapsed = moment - states[:, AS_OF]
+        self._first = decays[0][0].start
+        self._sums = self._states[self._first : decays[-1][0].stop].astype(np.float32)
+        elapsed = self.moment - self._states[AS_OF]
         for block, half_life in decays:
-            left = _halved(elapsed, half_life).astype(np.float32)
-            self._sums[block.start - self._first : block.stop - self._first] *= left
+            self._sums[self._sum_at(block)] *= _halved(elapsed, half_life).astype(np.float32)
         self._logs = np.log1p(self._sums)
-        self._others = np.ascontiguousarray(states[:, self._end :].T)
-        self.first = states[:, FIRST]
 
     def sum(self, name: str) -> Float32Array:
-        return self._sums[self._at(name, self._first)]
+        return self._sums[self._sum_at(self.schema.slot(name))]
 
     def log(self, name: str) -> Float32Array:
         """The logarithm of 1 + the sum."""
-        return self._logs[self._at(name, self._first)]
+        return self._logs[self._sum_at(self.schema.slot(name))]
 
     def last(self, name: str) -> Float64Array:
         """Times, or whatever else is no sum."""
-        return self._others[self._at(name, self._end)]
+        return self._states[self.schema.slot(name)]
 
     def recency(self, name: str, half_life: float) -> Float64Array:
         """1 just now, half after a half-life, 0 (once it is float32) if never."""
@@ -128,11 +126,11 @@ class _Decayed:
 
     def since(self, seconds: float) -> Float64Array:
         """What is later than this, (n,), happened at most so many seconds before the moment."""
-        return np.nextafter(self.moment - seconds, -np.inf)
+        limit: Float64Array = np.nextafter(self.moment - seconds, -np.inf)
+        return limit
 
-    def _at(self, name: str, start: int) -> slice:
-        slot = self.schema.slot(name)
-        return slice(slot.start - start, slot.stop - start)
+    def _sum_at(self, slot: slice) -> slice:
+        return slice(slot.start - self._first, slot.stop - self._first)
 
 
 def _halved(elapsed: Float64Array, half_life: float) -> Float64Array:
@@ -190,3 +188,9 @@ def _attributes(view: _Decayed, columns: _Columns) -> None:
         else:
             columns.next(1)[:] = np.log1p(value) / np.log1p(attribute.scale) * known
             columns.next(1)[:] = known
+
+
+def _consent(view: _Decayed, columns: _Columns) -> None:
+    asked = view.schema.asks_consent
+    allowed = _allowed(view.schema, view.last("last.subscribed"), view.last("last.unsubscribed"))
+    columns.next(int(asked.sum()))[:] = allowed[asked]

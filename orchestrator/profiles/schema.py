@@ -23,6 +23,7 @@ import numpy as np
 from orchestrator.config import Retailer
 from orchestrator.config.models import Attribute, HalfLives
 from orchestrator.errors import ConfigError
+from orchestrator.profiles.traces import LAST_TIMES, SUMS, Trace, TraceTable
 from policies.arrays import BoolArray, Float64Array
 
 FORMAT = 1
@@ -104,6 +105,11 @@ class ProfileSchema:
         return np.array([kind != "none" for kind in self.consent_kinds], dtype=bool)
 
     @cached_property
+    def consent_columns(self) -> slice:
+        """Where the consent columns stand in `columns`: of the channels of `asks_consent`, in order."""
+        return slice(len(self.columns) - int(self.asks_consent.sum()), len(self.columns))
+
+    @cached_property
     def allowed_unless_refused(self) -> BoolArray:
         """Which channels are open to customers who never said anything of them; bool (channels,)."""
         return np.array([kind != "opt_in" for kind in self.consent_kinds], dtype=bool)
@@ -123,6 +129,23 @@ class ProfileSchema:
     def decays(self) -> tuple[tuple[slice, float], ...]:
         """The blocks of decayed sums with their half-lives in seconds."""
         return tuple((self._slots[f"decay.{name}"], getattr(self.half_lives, name)) for name in DECAYS)
+
+    @cached_property
+    def sums(self) -> TraceTable:
+        """What events add to decayed sums."""
+        return TraceTable.of(SUMS, cell=self._cell, half_life=self._half_life)
+
+    @cached_property
+    def last_times(self) -> TraceTable:
+        """Which last times events raise."""
+        return TraceTable.of(LAST_TIMES, cell=self._cell)
+
+    def _cell(self, trace: Trace) -> int:
+        return int(self.slot(trace.slot).start) + (LAST.index(trace.of) if trace.of else 0)
+
+    def _half_life(self, trace: Trace) -> float:
+        cell = self._cell(trace)
+        return next(half_life for block, half_life in self.decays() if block.start <= cell < block.stop)
 
     def _layout(self) -> dict[str, slice]:
         slots: dict[str, slice] = {}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.config import ConfigError, load_retailer
-from orchestrator.profiles import EVENT_TYPES, EventError, Events, Profiles, ProfileSchema, apply, consent, features
+from orchestrator.profiles import (
+    EVENT_TYPES,
+    EventError,
+    EventRows,
+    Events,
+    Profiles,
+    ProfileSchema,
+    apply,
+    consent,
+    features,
+)
 from policies.arrays import Float64Array
 
 DAY = 86400.0
@@ -85,6 +95,15 @@ def same(left: Float64Array, right: Float64Array) -> None:
 @settings(deadline=None)
 def test_one_by_one_is_the_same_as_one_batch(events: Events) -> None:
     same(applied(*(events.take(np.array([i])) for i in range(len(events)))), applied(events))
+
+
+@given(batches())
+@settings(deadline=None)
+def test_events_need_no_ids_to_be_applied(events: Events) -> None:
+    rows = EventRows(**{column.name: getattr(events, column.name) for column in fields(EventRows)})
+    states = SCHEMA.empty(CUSTOMERS)
+    apply(SCHEMA, states, rows)
+    assert np.array_equal(states, applied(events))
 
 
 @given(batches(), st.randoms(use_true_random=False))
