@@ -146,18 +146,22 @@ class Day:
         done[speaks] = alerts.done
         sold = np.zeros(len(rows), dtype=bool)
         sold[speaks] = alerts.sold
+        in_stock, _ = scene.market.on(scene.day)
         subject = np.maximum(scene.table.subject[alert], 0)
+        sold &= in_stock[subject]
         own = wants.draw_category(scene.people, rows, scene.uniforms("store category", rows))
         wanted = scene.moods.want[rows]
         seeks = (wanted != NOTHING) & (visits.called | (scene.uniforms("store want", rows) < 0.5))
         category = np.where(sold, subject, np.where(seeks, wanted, own))
-        in_stock, _ = scene.market.on(scene.day)
         # On a trip, what is out of stock is replaced by something else; who came for one thing goes without.
         missing = ~in_stock[category]
         missed = missing & seeks & (category == wanted)
         goodwill.change(scene.moods, rows[missed], scene.world.goodwill.want_missed)
-        category = np.where(missing & visits.trip, own, category)
-        buys = visits.trip | ~missing
+        other = np.flatnonzero(missing & visits.trip)
+        category[other] = wants.draw_category(
+            scene.people, rows[other], scene.uniforms("store category", rows[other]), available=in_stock
+        )
+        buys = in_stock[category]
         self._purchase(
             rows[buys], category[buys], discount=np.zeros(int(buys.sum()), dtype=np.float32), in_store=True,
             extra=(sold & visits.trip)[buys], at=moment(scene.day, EVENING),
