@@ -185,6 +185,7 @@ class Day:
         self._tally.add("revenue", rows, paid)
         self._tally.add("discount", rows, taken)
         self._tally.earn(rows, rate * values - taken)
+        self._tally.value(rows, self._goals.worth("purchase"))
         discounts.learn(scene, rows, off)
         met = rows[moods.want[rows] == category]
         self._tally.add("wants_met", met)
