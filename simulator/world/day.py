@@ -173,8 +173,9 @@ class Day:
     ) -> None:
         """One basket each; `extra` adds what an associate or a banner sold on top."""
         scene, moods, settings = self.scene, self.scene.moods, self.scene.world.baskets
-        values = baskets.basket_values(scene, rows, in_store=np.full(len(rows), in_store))
-        complement = scene.uniforms("complement", rows) < settings.complement_share
+        place = "store" if in_store else "site"  # who buys in both on a day draws twice
+        values = baskets.basket_values(scene, rows, in_store=in_store)
+        complement = scene.uniforms(f"{place} complement", rows) < settings.complement_share
         size = 1 + settings.complement_size * (complement.astype(np.float32) + extra)
         values = (values * size).astype(np.float32)
         off = 1 - (1 - discount) * (1 - scene.market.cut(scene.day)[category])
@@ -195,7 +196,7 @@ class Day:
         moods.last_purchase[rows] = scene.day
         if not in_store:
             baskets.schedule_returns(scene, rows, paid, category)
-        shopping.leave(scene, rows)
+        shopping.leave(scene, rows, place=place)
 
     def _approach(self, rows: IntArray, action: IntArray, *, in_store: bool, hour: float) -> associates.Alerts:
         scene = self.scene
