@@ -17,7 +17,8 @@ def basket_values(scene: Scene, rows: IntArray, *, in_store: bool) -> Float32Arr
     log_mean = np.float32(settings.store_log_mean if in_store else settings.site_log_mean)
     log_sd = np.float32(settings.store_log_sd if in_store else settings.site_log_sd)
     floor = np.float32(0.01 if in_store else settings.site_floor)
-    return np.maximum(floor, np.exp(log_mean + log_sd * normal))
+    values: Float32Array = np.maximum(floor, np.exp(log_mean + log_sd * normal))
+    return values
 
 
 def schedule_returns(scene: Scene, rows: IntArray, paid: Float32Array, category: IntArray) -> None:
