@@ -193,10 +193,11 @@ class Day:
         goodwill.change(moods, met, scene.world.goodwill.want_met)
         moods.want[met] = NOTHING
         moods.cart[rows[moods.cart[rows] == category]] = NOTHING
+        again = rows[moods.last_purchase[rows] != NEVER]
         moods.last_purchase[rows] = scene.day
         if not in_store:
             baskets.schedule_returns(scene, rows, paid, category)
-        shopping.leave(scene, rows, place=place)
+        shopping.leave(scene, again, place=place)
 
     def _approach(self, rows: IntArray, action: IntArray, *, in_store: bool, hour: float) -> associates.Alerts:
         scene = self.scene
