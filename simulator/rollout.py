@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,20 +10,21 @@ from orchestrator.decisions import DecisionCore, Decisions
 from orchestrator.profiles import ProfileSchema, apply
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from policies.policy import Policy
+from simulator.life import Life, Moment, advance
 from simulator.results import METRICS, BlockResult
 from simulator.rollout_log import LogRecorder, RolloutLog
 from simulator.scenarios import Scenario
 from simulator.streams import Streams
 from simulator.world.actions import EMAIL, SITE, STORE, ActionTable
-from simulator.world.day import MORNING, VISITING, Day, moment
-from simulator.world.happenings import EventList, Tally
+from simulator.world.day import MORNING, VISITING, Day
+from simulator.world.day import moment as time_of
+from simulator.world.happenings import Tally
 from simulator.world.market import draw_market
 from simulator.world.moods import Moods
 from simulator.world.population import Population, draw_population
 from simulator.world.scene import Scene
 
 HISTORY_DAYS = 60
-OUTBOUND, ON_SITE, IN_STORE = 0, 1, 2  # the slots of a day in which decisions are made
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,25 @@ class Setting:
         )
         asked = core.asked([(EMAIL, STORE), (SITE,), (STORE,)])
         return cls(scenario, schema, core, ActionTable.of(scenario.retailer), contexts, asked)
+
+    def decide(self, policy: Policy, moment: Moment, *, states: Float64Array, streams: Streams) -> Decisions:
+        """Let the decision core decide at a moment, in its order of customers.
+
+        Args:
+            policy: over the core's actions.
+            moment: of a life.
+            states: of the whole block, float64 (n, S).
+            streams: of the block.
+        """
+        m, slot = len(moment.rows), moment.slot
+        return self.core.decide(
+            policy,
+            states=states[moment.rows],
+            contexts=np.broadcast_to(self.contexts[slot], (m, self.contexts.shape[1])),
+            channels=np.broadcast_to(self.asked[slot], (m, self.asked.shape[1])),
+            ids=streams.decision_ids(f"decision {slot}", moment.day, moment.rows),
+            now=time_of(moment.day, moment.hour),
+        )
 
 
 class Block:
@@ -84,33 +104,24 @@ class Block:
             policy: over the core's actions.
             log: keep every decision.
         """
-        setting, scene = self.setting, replace(self.scene, moods=self.scene.moods.copy())
-        states = self.states.copy()
-        tally = Tally(len(scene.people), self.days)
-        recorder = LogRecorder(tally) if log else None
+        setting, life = self.setting, self.life()
+        recorder = LogRecorder(life.tally) if log else None
         counts = np.zeros(len(setting.core.actions), dtype=np.int64)
         every = setting.scenario.file.outbound_every_days
-        turn = np.arange(len(scene.people)) % every
-        for day in range(self.days):
-            scene.day = day
-            self._drift(scene)
-            today = Day(scene, setting.scenario.retailer.goals, self._weekdays, tally)
-            rows = np.flatnonzero(turn == day % every)
-            made = self._decide(policy, states, rows, slot=OUTBOUND, scene=scene, hour=MORNING)
-            today.contact(rows, made.action)
-            self._note(made, rows, OUTBOUND, tally=tally, recorder=recorder, counts=counts)
-            visits = today.visits()
-            apply(setting.schema, states, today.events.events())
-            today.events = EventList()
-            made_for = {}
-            for slot, visiting in ((ON_SITE, visits.sessions.rows), (IN_STORE, visits.in_store)):
-                made = self._decide(policy, states, visiting, slot=slot, scene=scene, hour=VISITING)
-                self._note(made, visiting, slot, tally=tally, recorder=recorder, counts=counts)
-                made_for[slot] = made.action
-            today.end(visits, made_for[ON_SITE], made_for[IN_STORE])
-            apply(setting.schema, states, today.events.events())
-        result = self._result(policy, tally, counts)
+        moments = life.moments(every=every, turn=np.arange(len(self.scene.people)) % every)
+        moment = next(moments, None)
+        while moment:
+            made = setting.decide(policy, moment, states=life.states, streams=self.scene.streams)
+            counts += np.bincount(made.action, minlength=len(counts))
+            _note(made, moment, tally=life.tally, recorder=recorder)
+            moment = advance(moments, made.action)
+        result = self._result(policy, life.tally, counts)
         return result, recorder.finish() if recorder else None
+
+    def life(self) -> Life:
+        """A life of these customers through the horizon, to be driven from moment to moment."""
+        setting = self.setting
+        return Life(self.scene, self.states, scenario=setting.scenario, schema=setting.schema, days=self.days)
 
     def _live_history(self) -> None:
         """The past: everybody's first purchase, then life without any contact."""
@@ -125,52 +136,10 @@ class Block:
             scene.moods.alive[newcomers] = True
             today = Day(scene, setting.scenario.retailer.goals, self._weekdays, tally)
             opted_in = newcomers[scene.people.opted_in[newcomers]]
-            today.events.add("subscribe", opted_in, at=moment(day, MORNING), channel=code)
+            today.events.add("subscribe", opted_in, at=time_of(day, MORNING), channel=code)
             visits = today.visits(newcomers=newcomers)
             today.end(visits, np.zeros(len(visits.sessions.rows), np.int64), np.zeros(len(visits.in_store), np.int64))
             apply(setting.schema, self.states, today.events.events())
-
-    def _drift(self, scene: Scene) -> None:
-        drift = self.setting.scenario.file.drift
-        if drift and scene.day == drift.from_day:
-            fresh = draw_population(scene.world, len(scene.people), Streams(self.seed, -2 - self.index))
-            changes = scene.streams.uniforms("drift", scene.day, len(scene.people)) < drift.share
-            scene.people = replace(
-                scene.people,
-                taste=np.where(changes[:, None], fresh.taste, scene.people.taste),
-                taste_cumulative=np.where(changes[:, None], fresh.taste_cumulative, scene.people.taste_cumulative),
-            )
-
-    def _decide(
-        self, policy: Policy, states: Float64Array, rows: IntArray, *, slot: int, scene: Scene, hour: float
-    ) -> Decisions:
-        setting, m = self.setting, len(rows)
-        return setting.core.decide(
-            policy,
-            states=states[rows],
-            contexts=np.broadcast_to(setting.contexts[slot], (m, setting.contexts.shape[1])),
-            channels=np.broadcast_to(setting.asked[slot], (m, setting.asked.shape[1])),
-            ids=scene.streams.decision_ids(f"decision {slot}", scene.day, rows),
-            now=moment(scene.day, hour),
-        )
-
-    def _note(
-        self,
-        made: Decisions,
-        rows: IntArray,
-        slot: int,
-        *,
-        tally: Tally,
-        recorder: LogRecorder | None,
-        counts: IntArray,
-    ) -> None:
-        counts += np.bincount(made.action, minlength=len(counts))
-        p = made.distribution
-        entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)
-        tally.add("decisions", rows)
-        tally.add("entropy", rows, entropy)
-        if recorder:
-            recorder.add(made, rows, slot=slot)
 
     def _result(self, policy: Policy, tally: Tally, counts: IntArray) -> BlockResult:
         names, segment = segments(self.scene.people)
@@ -187,6 +156,15 @@ class Block:
             by_segment=by_segment,
             actions=counts,
         )
+
+
+def _note(made: Decisions, moment: Moment, *, tally: Tally, recorder: LogRecorder | None) -> None:
+    p = made.distribution
+    entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)
+    tally.add("decisions", moment.rows)
+    tally.add("entropy", moment.rows, entropy)
+    if recorder:
+        recorder.add(made, moment.rows, slot=moment.slot)
 
 
 def segments(people: Population) -> tuple[tuple[str, ...], IntArray]:

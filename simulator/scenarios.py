@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from orchestrator.config import Retailer, load_retailer
 from orchestrator.config.models import Settings
+from orchestrator.config.reading import read_file
 from orchestrator.errors import suggestion
 from simulator.errors import ScenarioError
 from simulator.world.day import moment
@@ -90,10 +92,15 @@ def load_scenario(name: str, *, configs: Path) -> Scenario:
     path = Path(name) if name.endswith(".yaml") else configs / "scenarios" / f"{name}.yaml"
     if not path.is_file():
         raise ScenarioError(f"{path}: no such scenario; {suggestion(name, scenario_names(configs))}")
-    try:
-        file = ScenarioFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError) as error:
-        raise ScenarioError(f"{path}: {_first_problem(error)}") from error
+    read = read_file(path, ScenarioFile, ())
+    if not read.model:
+        raise ScenarioError("\n".join(read.problems))
+    file = read.model
+    if not (configs / file.retailer).is_dir():
+        worlds = sorted(world.parent.name for world in configs.glob("*/world.yaml"))
+        raise ScenarioError(
+            f"{path}: retailer = {file.retailer!r}: no such retailer; {suggestion(file.retailer, worlds)}"
+        )
     retailer = load_retailer(configs / file.retailer)
     if file.new_actions:
         retailer = _with_new_actions(retailer, file.new_actions, path=path)
@@ -105,8 +112,13 @@ def scenario_names(configs: Path) -> list[str]:
     return sorted(path.stem for path in (configs / "scenarios").glob("*.yaml"))
 
 
-def load_world(retailer: Retailer, changes: Mapping[str, float]) -> WorldSettings:
+def load_world(retailer: Retailer, changes: Mapping[str, float], *, scenario: str = "") -> WorldSettings:
     """`world.yaml` of a retailer with some values changed.
+
+    Args:
+        retailer: whose world it is.
+        changes: value by dotted name, within the ranges of the file.
+        scenario: who changes them, for messages.
 
     Raises:
         ScenarioError: names file, field and fix.
@@ -116,12 +128,13 @@ def load_world(retailer: Retailer, changes: Mapping[str, float]) -> WorldSetting
         raise ScenarioError(
             f"{path}: missing; a retailer that is simulated needs a world (see configs/retail/world.yaml)"
         )
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for name, value in changes.items():
-        _change(content, name, value, path=path)
     try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        WorldSettings.model_validate(content)  # so that what is wrong below is wrong in the changes
+        for name, value in changes.items():
+            _change(content, name, value, path=path, scenario=scenario)
         world = WorldSettings.model_validate(content)
-    except ValidationError as error:
+    except (ValidationError, yaml.YAMLError) as error:
         raise ScenarioError(f"{path}: {_first_problem(error)}") from error
     if tuple(world.category_shares) != retailer.catalogue.categories:
         raise ScenarioError(
@@ -132,15 +145,25 @@ def load_world(retailer: Retailer, changes: Mapping[str, float]) -> WorldSetting
 
 
 def _build(name: str, file: ScenarioFile, retailer: Retailer) -> Scenario:
-    return Scenario(name, file, retailer, load_world(retailer, file.world))
+    return Scenario(name, file, retailer, load_world(retailer, file.world, scenario=name))
 
 
-def _change(content: dict[str, Any], name: str, value: float, *, path: Path) -> None:
+def _change(content: dict[str, Any], name: str, value: float, *, path: Path, scenario: str) -> None:
+    sections = {s: v for s, v in content.items() if isinstance(v, dict) and s != "category_shares"}
     section, _, key = name.partition(".")
-    known = [f"{s}.{k}" for s, values in content.items() if isinstance(values, dict) for k in values]
-    if name not in known or not isinstance(content[section][key], dict):
-        raise ScenarioError(f"{path}: {name} is not a value of the world; {suggestion(name, known)}")
-    content[section][key]["value"] = value
+    if section not in sections:
+        hint = suggestion(section, sections)
+        raise ScenarioError(f"scenario {scenario}: world.{name}: {path} has no section {section!r}; {hint}")
+    if key not in sections[section]:
+        hint = suggestion(key, sections[section])
+        raise ScenarioError(f"scenario {scenario}: world.{name}: {path} has no {key!r} in {section}; {hint}")
+    low, high = sections[section][key].get("range", (-math.inf, math.inf))
+    if not low <= value <= high:
+        raise ScenarioError(
+            f"scenario {scenario}: world.{name} = {value}: outside [{low}, {high}], the range {path} gives it; "
+            "choose a value inside"
+        )
+    sections[section][key]["value"] = value
 
 
 def _with_new_actions(retailer: Retailer, new: NewActions, *, path: Path) -> Retailer:

@@ -16,6 +16,7 @@ FORBIDDEN_EVERYWHERE = ("pickle", "cloudpickle", "dill", "joblib", "shelve")
 # Package: the only places that may import it, as path prefixes.
 ALLOWED_IN = {
     "ray": ("simulator/",),
+    "gymnasium": ("simulator/",),
     "mlflow": ("policies/registry/",),
     "fastapi": ("orchestrator/api/",),
     "starlette": ("orchestrator/api/",),

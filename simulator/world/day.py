@@ -10,7 +10,7 @@ from orchestrator.config.models import Goals
 from policies.arrays import BoolArray, Float32Array, IntArray
 from simulator.world import associates, baskets, discounts, email, fatigue, goodwill, shopping, site, wants
 from simulator.world.happenings import EventList, Tally
-from simulator.world.moods import NOTHING
+from simulator.world.moods import NEVER, NOTHING
 from simulator.world.scene import Scene
 
 DAY = 86400.0
@@ -146,18 +146,22 @@ class Day:
         done[speaks] = alerts.done
         sold = np.zeros(len(rows), dtype=bool)
         sold[speaks] = alerts.sold
+        in_stock, _ = scene.market.on(scene.day)
         subject = np.maximum(scene.table.subject[alert], 0)
+        sold &= in_stock[subject]
         own = wants.draw_category(scene.people, rows, scene.uniforms("store category", rows))
         wanted = scene.moods.want[rows]
         seeks = (wanted != NOTHING) & (visits.called | (scene.uniforms("store want", rows) < 0.5))
         category = np.where(sold, subject, np.where(seeks, wanted, own))
-        in_stock, _ = scene.market.on(scene.day)
         # On a trip, what is out of stock is replaced by something else; who came for one thing goes without.
         missing = ~in_stock[category]
         missed = missing & seeks & (category == wanted)
         goodwill.change(scene.moods, rows[missed], scene.world.goodwill.want_missed)
-        category = np.where(missing & visits.trip, own, category)
-        buys = visits.trip | ~missing
+        other = np.flatnonzero(missing & visits.trip)
+        category[other] = wants.draw_category(
+            scene.people, rows[other], scene.uniforms("store category", rows[other]), available=in_stock
+        )
+        buys = in_stock[category]
         self._purchase(
             rows[buys], category[buys], discount=np.zeros(int(buys.sum()), dtype=np.float32), in_store=True,
             extra=(sold & visits.trip)[buys], at=moment(scene.day, EVENING),
@@ -169,8 +173,9 @@ class Day:
     ) -> None:
         """One basket each; `extra` adds what an associate or a banner sold on top."""
         scene, moods, settings = self.scene, self.scene.moods, self.scene.world.baskets
-        values = baskets.basket_values(scene, rows, in_store=np.full(len(rows), in_store))
-        complement = scene.uniforms("complement", rows) < settings.complement_share
+        place = "store" if in_store else "site"  # who buys in both on a day draws twice
+        values = baskets.basket_values(scene, rows, in_store=in_store)
+        complement = scene.uniforms(f"{place} complement", rows) < settings.complement_share
         size = 1 + settings.complement_size * (complement.astype(np.float32) + extra)
         values = (values * size).astype(np.float32)
         off = 1 - (1 - discount) * (1 - scene.market.cut(scene.day)[category])
@@ -181,16 +186,18 @@ class Day:
         self._tally.add("revenue", rows, paid)
         self._tally.add("discount", rows, taken)
         self._tally.earn(rows, rate * values - taken)
+        self._tally.value(rows, self._goals.worth("purchase"))
         discounts.learn(scene, rows, off)
         met = rows[moods.want[rows] == category]
         self._tally.add("wants_met", met)
         goodwill.change(moods, met, scene.world.goodwill.want_met)
         moods.want[met] = NOTHING
         moods.cart[rows[moods.cart[rows] == category]] = NOTHING
+        again = rows[moods.last_purchase[rows] != NEVER]
         moods.last_purchase[rows] = scene.day
         if not in_store:
             baskets.schedule_returns(scene, rows, paid, category)
-        shopping.leave(scene, rows)
+        shopping.leave(scene, again, place=place)
 
     def _approach(self, rows: IntArray, action: IntArray, *, in_store: bool, hour: float) -> associates.Alerts:
         scene = self.scene
@@ -230,4 +237,4 @@ class Day:
         fixed = self._goals.worth("return")
         rate = self._goals.worth("return", value=1.0) - fixed
         self._tally.earn(rows, (fixed + rate * paid).astype(np.float32))
-        moods.return_due[rows] = NOTHING
+        moods.return_due[rows] = NEVER

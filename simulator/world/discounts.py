@@ -36,4 +36,8 @@ def learn(scene: Scene, rows: IntArray, discount: Float32Array) -> None:
     expected = moods.expected_discount[moved]
     step = np.minimum(settings.habituation * scene.people.price_sensitivity[moved], 1)
     moods.expected_discount[moved] = expected + step * np.maximum(given - expected, 0)
-    moods.satiated[moved] = np.minimum(moods.satiated[moved] + settings.pull_forward, _MOST_SATIATED)
+    # A satiation of one costs all purchases of a mean life of it, that is rate / fading of them: as much of it as costs
+    # the share pulled forward.
+    fading = np.log(2) / settings.pull_forward_days
+    used_up = settings.pull_forward * fading / np.maximum(scene.people.purchase_rate[moved], 1e-6)
+    moods.satiated[moved] = np.minimum(moods.satiated[moved] + used_up, _MOST_SATIATED)

@@ -53,7 +53,7 @@ def receive(scene: Scene, rows: IntArray, action: IntArray) -> EmailResponse:
     u = scene.uniforms("email", rows)
     visits = u < chance
     # Who visits has opened: the same number decides both.
-    opened = u < np.minimum(chance * settings.opens_per_visit, 0.9)
+    opened = u < np.maximum(chance, np.minimum(chance * settings.opens_per_visit, 0.9))
     stays = np.log1p(-1 / (1 + settings.delay_days))
     delay = np.floor(np.log1p(-scene.uniforms("email delay", rows)) / stays).astype(np.int64)
     moods.visit_due[rows[visits]] = scene.day + delay[visits]

@@ -39,17 +39,27 @@ class EventList:
         """Everything added, in that order."""
         sizes = [len(part[0]) for part in self._parts]
         n = sum(sizes)
-        column = {name: np.empty(n, dtype=np.int64) for name in ("customer", "type", "channel", "category")}
-        amount = {name: np.empty(n) for name in ("timestamp", "value", "discount")}
+        customer, kinds, channels, categories = (np.empty(n, dtype=np.int64) for _ in range(4))
+        times, values, discounts = (np.empty(n) for _ in range(3))
         start = 0
         for (rows, kind, at, channel, category, value, discount), size in zip(self._parts, sizes, strict=True):
             part = slice(start, start + size)
-            column["customer"][part], column["type"][part] = rows, kind
-            column["channel"][part], column["category"][part] = channel, category
-            amount["timestamp"][part], amount["value"][part], amount["discount"][part] = at, value, discount
+            customer[part], kinds[part], channels[part], categories[part] = rows, kind, channel, category
+            times[part], values[part], discounts[part] = at, value, discount
             start += size
         none = np.empty(n, dtype=object)
-        return Events(**column, **amount, quantity=np.ones(n), customers=none[:0], event_id=none)
+        return Events(
+            customers=none[:0],
+            customer=customer,
+            event_id=none,
+            timestamp=times,
+            type=kinds,
+            channel=channels,
+            category=categories,
+            value=values,
+            quantity=np.ones(n),
+            discount=discounts,
+        )
 
 
 class Tally:

@@ -61,8 +61,9 @@ def draw_market(settings: MarketSettings, *, days: int, categories: int, seed: i
 
 
 def _episodes(random: np.random.Generator, days: int, categories: int, *, per_year: float, length: float) -> BoolArray:
-    starts = random.random((days, categories)) < per_year / YEAR
-    stops = random.random((days, categories)) < 1 / length
+    # Both numbers of a day in one draw, so that a longer horizon begins like a shorter one.
+    chance = random.random((days, 2, categories))
+    starts, stops = chance[:, 0] < per_year / YEAR, chance[:, 1] < 1 / length
     active = np.zeros((days, categories), dtype=bool)
     now = np.zeros(categories, dtype=bool)
     for day in range(days):

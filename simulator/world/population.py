@@ -27,7 +27,7 @@ class Population:
         taste: float32 (n, K), log share of interest per category relative to equal interest; 0 is average.
         taste_cumulative: float32 (n, K), cumulative interest, for drawing categories.
         purchase_rate: float32 (n,), purchases per day at neutral goodwill.
-        dropout: float32 (n,), probability to leave for good after a purchase.
+        dropout: float32 (n,), probability to leave for good after a repeat purchase.
         store_preference: float32 (n,), share of purchases made in the store.
         visit_rate: float32 (n,), spontaneous site visits per day.
         affinity: float32 (n,), own log-odds to answer e-mail.

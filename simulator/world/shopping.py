@@ -27,10 +27,13 @@ def occasions(scene: Scene, *, weekday: float) -> BoolArray:
     return buys
 
 
-def leave(scene: Scene, bought: IntArray) -> None:
-    """After each purchase a customer may leave for good (BG/NBD, assumption iii), less likely with goodwill."""
+def leave(scene: Scene, bought: IntArray, *, place: str) -> None:
+    """After each repeat purchase a customer may leave for good (BG/NBD, assumption iii), less likely with goodwill.
+
+    Nobody leaves after the first one: the fitted process counts from it.
+    """
     settings, people, moods = scene.world.shopping, scene.people, scene.moods
     never = logit(np.clip(people.dropout[bought], 1e-6, 1 - 1e-6))
     chance: Float32Array = expit(never - settings.goodwill_on_dropout * moods.goodwill[bought])
-    leaves = scene.uniforms("dropout", bought) < chance
+    leaves = scene.uniforms(f"{place} dropout", bought) < chance
     moods.alive[bought[leaves]] = False

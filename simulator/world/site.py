@@ -72,6 +72,9 @@ def arrive(scene: Scene, *, buying: BoolArray, searching: IntArray) -> Sessions:
     focus = np.where((moods.want[rows] != NOTHING) & (u < _WANT_IN_MIND), moods.want[rows], focus)
     subject = scene.table.subject[from_email]
     focus = np.where(subject >= 0, subject, focus)
+    # Who follows a reminder of the cart looks at the cart.
+    reminded = scene.table.of_intent("recall", from_email) & (subject < 0) & (moods.cart[rows] != NOTHING)
+    focus = np.where(reminded, moods.cart[rows], focus)
     return Sessions(rows, from_email, buying[rows], focus)
 
 

@@ -29,8 +29,14 @@ def pass_and_arrive(scene: Scene) -> tuple[IntArray, BoolArray]:
     return rows, scene.uniforms("want told", rows) < settings.stated_share
 
 
-def draw_category(people: Population, rows: IntArray, u: Float32Array) -> IntArray:
-    """A category from each customer's own taste; int64 (m,)."""
+def draw_category(
+    people: Population, rows: IntArray, u: Float32Array, *, available: BoolArray | None = None
+) -> IntArray:
+    """A category from each customer's own taste, of those available (K,) where given; int64 (m,)."""
     cumulative = people.taste_cumulative[rows]
+    if available is not None:
+        cumulative = np.cumsum(np.diff(cumulative, prepend=0) * available, axis=1)
+        # Strictly below the total, so that rounding never ends in a category that is not available.
+        u = np.minimum(u * cumulative[:, -1], np.nextafter(cumulative[:, -1], np.float32(0)))
     category: IntArray = np.minimum((u[:, None] >= cumulative).sum(axis=1), cumulative.shape[1] - 1)
     return category

@@ -233,7 +233,7 @@ def test_the_table_shows_every_action_after_expansion(retail: Retailer) -> None:
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(config_table(retail))
     text = console.export_text()
-    assert f"{len(retail.catalogue)} actions (46 live, 1 draft)" in text
+    assert f"{len(retail.catalogue)} actions (49 live, 1 draft)" in text
     for action in retail.catalogue.actions:
         assert action.id in text
     assert "http://127.0.0.1:8080" in text

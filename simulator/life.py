@@ -1,0 +1,102 @@
+"""A block of customers who live day by day and wait wherever something is to be decided about them.
+
+Whoever decides drives it: a rollout with a policy (`simulator.rollout`), or an agent from outside
+(`simulator.envs`). There is no other way through a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from orchestrator.profiles import ProfileSchema, apply
+from policies.arrays import Float64Array, IntArray
+from simulator.scenarios import Scenario
+from simulator.streams import Streams
+from simulator.world.day import MORNING, VISITING, Day
+from simulator.world.happenings import EventList, Tally
+from simulator.world.population import draw_population
+from simulator.world.scene import Scene
+
+OUTBOUND, ON_SITE, IN_STORE = 0, 1, 2  # the slots of a day in which decisions are made
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Customers about whom something is to be decided.
+
+    Attributes:
+        slot: `OUTBOUND`, `ON_SITE` or `IN_STORE`.
+        day: since the start.
+        hour: of the day.
+        rows: int64 (m,), customers.
+    """
+
+    slot: int
+    day: int
+    hour: float
+    rows: IntArray
+
+
+class Life:
+    """One life of a block through the horizon.
+
+    Attributes:
+        scene: the customers with their moods, changed day by day.
+        states: float64 (n, S), what is known about them, up to date at each moment.
+        tally: what has happened so far.
+    """
+
+    def __init__(
+        self, scene: Scene, states: Float64Array, *, scenario: Scenario, schema: ProfileSchema, days: int
+    ) -> None:
+        self.scene = replace(scene, moods=scene.moods.copy())
+        self.states = states.copy()
+        self.tally = Tally(len(scene.people), days)
+        self.days = days
+        self._scenario, self._schema = scenario, schema
+        self._weekdays = np.array(scenario.world.weekday, dtype=np.float32)
+
+    def moments(self, *, every: int, turn: IntArray) -> Generator[Moment, IntArray, None]:
+        """Every moment of the horizon at which something is to be decided; send the actions, int64 (m,), to go on.
+
+        Args:
+            every: days from one outbound decision about a customer to the next.
+            turn: int64 (n,), the first day of each customer's, below `every`.
+        """
+        scene = self.scene
+        for day in range(self.days):
+            scene.day = day
+            self._drift()
+            today = Day(scene, self._scenario.retailer.goals, self._weekdays, self.tally)
+            rows = np.flatnonzero(turn == day % every)
+            today.contact(rows, (yield Moment(OUTBOUND, day, MORNING, rows)))
+            visits = today.visits()
+            apply(self._schema, self.states, today.events.events())
+            today.events = EventList()
+            banner = yield Moment(ON_SITE, day, VISITING, visits.sessions.rows)
+            alert = yield Moment(IN_STORE, day, VISITING, visits.in_store)
+            today.end(visits, banner, alert)
+            apply(self._schema, self.states, today.events.events())
+
+    def _drift(self) -> None:
+        scene, drift = self.scene, self._scenario.file.drift
+        if drift and scene.day == drift.from_day:
+            streams, n = scene.streams, len(scene.people)
+            fresh = draw_population(scene.world, n, Streams(streams.seed, -2 - streams.block))
+            changes = streams.uniforms("drift", scene.day, n) < drift.share
+            scene.people = replace(
+                scene.people,
+                taste=np.where(changes[:, None], fresh.taste, scene.people.taste),
+                taste_cumulative=np.where(changes[:, None], fresh.taste_cumulative, scene.people.taste_cumulative),
+            )
+
+
+def advance(moments: Generator[Moment, IntArray, None], action: IntArray) -> Moment | None:
+    """Go on with the actions of the last moment, int64 (m,), to the next one; none at the end of the horizon."""
+    try:
+        return moments.send(action)
+    except StopIteration:
+        return None
