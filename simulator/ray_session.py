@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from simulator.errors import RunError
 
 OBJECT_STORE = 512 * 2**20  # bytes; Ray refuses much less, and results are small
+PATIENCE = 10.0  # seconds to reach a cluster's address
 # Read by Ray when it is imported and started: nothing is reported home, and `uv run` is left alone.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 # One task, one core: more threads would only wait for each other, and sums could be rounded differently.
@@ -53,11 +55,19 @@ def _connect(ray: Any, *, workers: int, address: str | None) -> None:
         ray.init("local", num_cpus=workers, include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
         return
     try:
+        _knock(address)
         ray.init(address, **quiet)
-    except ConnectionError as error:
+    except OSError as error:
         raise RunError(
             f"no Ray cluster at {address} ({error}); start one with `ray start --head`, or leave the address out"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """See that something listens at host:port; Ray itself would keep on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
 
 
 def _ray() -> Any:
