@@ -3,6 +3,7 @@
 PolicyError
 ├── FeedbackError        logged feedback that cannot be used, with the column and row at fault
 ├── FeatureError         features, columns or actions that do not fit a policy
+├── ContractError        an object that does not behave as a policy must, with the call at fault
 ├── PolicyFormatError    a policy directory that is damaged, unknown or disagrees with Vowpal Wabbit
 ├── EvaluationError      an off-policy question the log cannot answer
 └── RegistryError        the MLflow store or a registered model is missing or unreadable
@@ -19,6 +20,10 @@ class FeedbackError(PolicyError):
 
 class FeatureError(PolicyError):
     """Features, columns or actions do not fit the policy."""
+
+
+class ContractError(PolicyError):
+    """An object does not behave as a policy must."""
 
 
 class PolicyFormatError(PolicyError):

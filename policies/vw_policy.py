@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
@@ -166,6 +167,11 @@ class VWPolicy:
         """The VW model, readable by stock VW."""
         return self._workspace.serialize()
 
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """How a copy is made, in this process or another: from settings, actions and VW's own model bytes."""
+        made_of = json.dumps(self.settings.to_json()), json.dumps(self.actions.to_json())
+        return _rebuild, (type(self), *made_of, self.model, self.progress)
+
     def with_actions(self, actions: ActionSet) -> VWPolicy:
         """What was learned, applied to another catalogue; new actions borrow from their relatives."""
         return VWPolicy(self.settings, actions, model=self.model, progress=self.progress)
@@ -309,6 +315,15 @@ class VWPolicy:
         if not np.isfinite(features).all():
             row, column = np.argwhere(~np.isfinite(features))[0]
             raise FeatureError(f"feature {self.columns[column]!r} of row {row} is {features[row, column]}, not finite")
+
+
+def _rebuild(kind: type[VWPolicy], settings: str, actions: str, model: bytes, progress: Progress) -> VWPolicy:
+    return kind(
+        VWSettings.from_json(json.loads(settings)),
+        ActionSet.from_json(json.loads(actions)),
+        model=model,
+        progress=progress,
+    )
 
 
 def _blockwise(features: Float32Array, matrix: Float32Array, intercept: Float32Array) -> Float32Array:

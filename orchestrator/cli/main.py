@@ -11,12 +11,14 @@ from orchestrator.cli.configuration import config_app
 from orchestrator.cli.importing import import_app
 from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
 from orchestrator.cli.running import demo_command, serve_command, ui_command
+from orchestrator.cli.simulating import compare_command, scenarios_command, simulate_command
 from orchestrator.errors import OrchestratorError
 from policies.errors import PolicyError
+from simulator.errors import SimulatorError
 
 app = typer.Typer(
     name="journey",
-    help="Next best action per customer across channels: import, train, judge, serve.",
+    help="Next best action per customer across channels: import, train, simulate, judge, serve.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -27,6 +29,9 @@ app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("replay")(replay_command)
 app.command("promote")(promote_command)
+app.command("scenarios")(scenarios_command)
+app.command("simulate")(simulate_command)
+app.command("compare")(compare_command)
 app.command("serve")(serve_command)
 app.command("ui")(ui_command)
 app.command("demo")(demo_command)
@@ -36,7 +41,7 @@ def main() -> None:
     """Run the command; an error we understand is one message on stderr and exit code 2."""
     try:
         app()
-    except (OrchestratorError, PolicyError) as error:
+    except (OrchestratorError, PolicyError, SimulatorError) as error:
         _refuse(str(error))
     except OSError as error:
         if error.filename is None:

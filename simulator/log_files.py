@@ -1,0 +1,122 @@
+"""A rollout's log on disk: a directory of two Parquet files that any tool can read.
+
+`decisions.parquet` has one row per decision in the order they were made: customer, day, slot, action, propensity,
+eligible (one bit per action, most significant first) and features (a list of fixed length). `money.parquet`
+has one row per customer: margin and worth, each a list with one number per day. Both are written to a temporary
+sibling first, so a reader never sees half of a log. They are not compressed: the next step reads them once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from policies.arrays import BoolArray, Float32Array
+from simulator.errors import LogError
+from simulator.rollout_log import RolloutLog
+
+DECISIONS, MONEY = "decisions.parquet", "money.parquet"
+_PLAIN = ("customer", "day", "slot", "action", "propensity")
+_ACTIONS, _ACTION_IDS, _COLUMNS = b"actions", b"action_ids", b"columns"
+
+
+def save_log(log: RolloutLog, directory: Path, *, actions: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
+    """Write a log, in the place of one that is there.
+
+    Args:
+        log: of one block under one policy.
+        directory: made, or replaced as a whole.
+        actions: ids of the A actions, kept in the file for readers; none if not known.
+        columns: names of the F features, likewise.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        _write(_decisions(log, actions=actions, columns=columns), staging / DECISIONS)
+        _write(pa.table({"margin": _rows(log.margin), "worth": _rows(log.worth)}), staging / MONEY)
+        staging.chmod(0o755)
+        _put(staging, directory)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def load_log(directory: Path) -> RolloutLog:
+    """Read a log written by `save_log`.
+
+    Raises:
+        LogError: it is missing or damaged.
+    """
+    for name in (DECISIONS, MONEY):
+        if not (directory / name).is_file():
+            raise LogError(f"{directory} is not a log: {name} is missing; make one with `journey simulate`")
+    try:
+        decisions, money = pq.read_table(directory / DECISIONS), pq.read_table(directory / MONEY)
+        actions = int(decisions.schema.metadata[_ACTIONS])
+        return RolloutLog(
+            **{name: decisions[name].to_numpy() for name in _PLAIN},
+            eligible=_unpacked(decisions["eligible"], actions),
+            features=_matrix(decisions["features"]),
+            margin=_matrix(money["margin"]),
+            worth=_matrix(money["worth"]),
+        )
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+        raise LogError(f"{directory} is a damaged log ({error}); simulate it again") from error
+
+
+def _decisions(log: RolloutLog, *, actions: Sequence[str], columns: Sequence[str]) -> pa.Table:
+    arrays: dict[str, Any] = {name: getattr(log, name) for name in _PLAIN}
+    arrays |= {"eligible": _packed(log.eligible), "features": _rows(log.features)}
+    about = {_ACTIONS: str(log.eligible.shape[1]), _ACTION_IDS: ",".join(actions), _COLUMNS: ",".join(columns)}
+    return pa.table(arrays).replace_schema_metadata(about)
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    # Dictionaries and statistics of numbers that hardly repeat cost more than they save.
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+
+
+def _rows(matrix: Float32Array) -> Any:
+    """A list of fixed length per row of float32 (n, k)."""
+    kind = pa.list_(pa.field("item", pa.float32(), nullable=False), matrix.shape[1])
+    values: Any = pa.array(np.ascontiguousarray(matrix).reshape(-1))
+    return pa.Array.from_buffers(kind, len(matrix), [None], children=[values])
+
+
+def _matrix(column: Any) -> Float32Array:
+    parts = [chunk.flatten().to_numpy() for chunk in column.chunks]
+    values = np.concatenate([np.empty(0, dtype=np.float32), *parts])
+    matrix: Float32Array = values.reshape(len(column), column.type.list_size)
+    return matrix
+
+
+def _packed(eligible: BoolArray) -> Any:
+    """One value of fixed width per row of bool (n, A), a bit per action."""
+    bits = np.packbits(eligible, axis=1)
+    return pa.Array.from_buffers(pa.binary(bits.shape[1]), len(bits), [None, pa.py_buffer(bits.tobytes())])
+
+
+def _unpacked(column: Any, actions: int) -> BoolArray:
+    width = column.type.byte_width
+    parts = [np.empty((0, width), dtype=np.uint8)]
+    for chunk in column.chunks:
+        flat = np.frombuffer(chunk.buffers()[1], dtype=np.uint8)
+        parts.append(flat[chunk.offset * width :][: len(chunk) * width].reshape(-1, width))
+    return np.unpackbits(np.concatenate(parts), axis=1, count=actions).astype(bool)
+
+
+def _put(staging: Path, directory: Path) -> None:
+    """Put a directory in the place of another; two that write the same log at once leave one whole log."""
+    aside = staging.with_name(f"{staging.name}-old")
+    if directory.exists():
+        if any(path.name not in (DECISIONS, MONEY) for path in directory.iterdir()):
+            raise LogError(f"{directory} holds other files than a log; choose another directory")
+        directory.rename(aside)
+    staging.rename(directory)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,60 @@
+"""Equal policies have equal fingerprints, and any difference shows."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from policies.actions import ActionSet
+from policies.baselines import FixedPolicy, RandomPolicy
+from policies.exploration import Explorer
+from policies.features import FeatureSpace
+from policies.fingerprint import fingerprint
+from policies.vw_policy import VWPolicy, VWSettings
+
+ACTIONS = ActionSet.of("hold", "mail")
+COLUMNS = ("recency", "spend")
+
+
+def learned(reward: float = 1.0, **settings: Any) -> VWPolicy:
+    policy = VWPolicy(VWSettings(space=FeatureSpace.of_customer(COLUMNS), **settings), ACTIONS)
+    policy.learn_rows(
+        np.ones((20, 2), np.float32),
+        eligible=np.full(20, 2),
+        action=np.arange(20) % 2,
+        propensity=np.full(20, 0.5),
+        reward=np.full(20, reward),
+    )
+    return policy
+
+
+def test_a_copy_and_a_policy_made_again_have_the_same_fingerprint() -> None:
+    policy = learned()
+    first = fingerprint(policy)
+    assert fingerprint(policy) == first  # caches filled by asking do not matter
+    assert fingerprint(learned()) == first
+    assert fingerprint(pickle.loads(pickle.dumps(policy))) == first  # noqa: S301 - our own bytes
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        learned(reward=1.01),
+        learned(explorer=Explorer(epsilon=0.01)),
+        learned().with_actions(replace(ACTIONS, costs=(0.0, 0.1))),
+        FixedPolicy(ACTIONS, COLUMNS, "hold"),
+        RandomPolicy(ACTIONS, COLUMNS),
+    ],
+    ids=["learned otherwise", "explores", "costs", "fixed", "random"],
+)
+def test_another_policy_has_another_fingerprint(other: Any) -> None:
+    assert fingerprint(other) != fingerprint(learned())
+
+
+def test_settings_of_baselines_show() -> None:
+    assert fingerprint(RandomPolicy(ACTIONS, COLUMNS, hold=0.1)) != fingerprint(RandomPolicy(ACTIONS, COLUMNS))
+    assert fingerprint(FixedPolicy(ACTIONS, COLUMNS, "mail")) != fingerprint(FixedPolicy(ACTIONS, COLUMNS, "hold"))
