@@ -105,6 +105,7 @@ class RateLadder:
         action: IntArray,
         propensity: Float64Array,
         reward: Float64Array,
+        weight: Float64Array | None = None,
     ) -> Float64Array:
         """Every rung learns; arguments and return value as `VWPolicy.learn_rows`, from the best rung so far."""
         if not len(action):
@@ -113,17 +114,19 @@ class RateLadder:
         self._learned += len(action)
         share = min(1.0, len(action) / min(self._learned, _WINDOW))
         weighted = self.rungs[0].settings.importance == "propensity"
-        weight = 1.0 / (propensity * eligible) if weighted else np.ones(len(action))
+        counts = 1.0 / (propensity * eligible) if weighted else np.ones(len(action))
+        if weight is not None:
+            counts = counts * weight
         lowest = np.minimum.accumulate(np.concatenate([[self._range[0]], reward]))
         highest = np.maximum.accumulate(np.concatenate([[self._range[1]], reward]))
         predictions = []
         for r, rung in enumerate(self.rungs):
             predicted = rung.learn_rows(
-                features, eligible=eligible, action=action, propensity=propensity, reward=reward
+                features, eligible=eligible, action=action, propensity=propensity, reward=reward, weight=weight
             )
             # A prediction outside everything seen before is as wrong as the end of that range, no more.
             error = (np.clip(predicted, lowest[:-1], highest[:-1]) - reward) / rung.settings.reward_scale
-            self.loss[r] += float(np.sum(weight * error**2))
+            self.loss[r] += float(np.sum(counts * error**2))
             self._recent[r] += share * (float(np.mean(error**2)) - self._recent[r])
             predictions.append(predicted)
         self._range = (float(lowest[-1]), float(highest[-1]))

@@ -244,6 +244,7 @@ class VWPolicy:
         action: IntArray,
         propensity: Float64Array,
         reward: Float64Array,
+        weight: Float64Array | None = None,
     ) -> Float64Array:
         """Learn the reward of chosen actions.
 
@@ -257,6 +258,7 @@ class VWPolicy:
             action: int (n,), index of the chosen one.
             propensity: float64 (n,), in (0, 1].
             reward: float64 (n,), in the policy's reward unit.
+            weight: float64 (n,), how much each row counts, on top of its importance; none for 1.
 
         Returns:
             float64 (n,): the reward predicted for the chosen action just before learning from it.
@@ -266,9 +268,11 @@ class VWPolicy:
         actions_seen = self.progress.eligible + np.cumsum(eligible)
         cost = (-reward / self.settings.reward_scale).tolist()
         if self.settings.importance == "propensity":
-            labels = list(zip(cost, propensity.tolist(), (decisions / actions_seen).tolist(), strict=True))
+            times = decisions / actions_seen if weight is None else weight * decisions / actions_seen
+            labels = list(zip(cost, propensity.tolist(), times.tolist(), strict=True))
         else:
-            labels = [(c, 1.0, 1.0) for c in cost]
+            counts = np.ones(len(action)) if weight is None else weight
+            labels = [(c, 1.0, w) for c, w in zip(cost, counts.tolist(), strict=True)]
         predicted = np.empty(len(action), dtype=np.float64)
         for start in range(0, len(action), _LEARN_CHUNK):
             rows = slice(start, start + _LEARN_CHUNK)

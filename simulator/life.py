@@ -6,6 +6,7 @@ Whoever decides drives it: a rollout with a policy (`simulator.rollout`), or an 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
@@ -66,20 +67,32 @@ class Life:
             every: days from one outbound decision about a customer to the next.
             turn: int64 (n,), the first day of each customer's, below `every`.
         """
-        scene = self.scene
         for day in range(self.days):
-            scene.day = day
-            self._drift()
-            today = Day(scene, self._scenario.retailer.goals, self._weekdays, self.tally)
-            rows = np.flatnonzero(turn == day % every)
-            today.contact(rows, (yield Moment(OUTBOUND, day, MORNING, rows)))
-            visits = today.visits()
-            apply(self._schema, self.states, today.events.events())
-            today.events = EventList()
-            banner = yield Moment(ON_SITE, day, VISITING, visits.sessions.rows)
-            alert = yield Moment(IN_STORE, day, VISITING, visits.in_store)
-            today.end(visits, banner, alert)
-            apply(self._schema, self.states, today.events.events())
+            yield from self.day(day, every=every, turn=turn)
+
+    def day(self, day: int, *, every: int, turn: IntArray) -> Generator[Moment, IntArray, None]:
+        """The moments of one day, which must be the day after the last one lived."""
+        scene = self.scene
+        scene.day = day
+        self._drift()
+        today = Day(scene, self._scenario.retailer.goals, self._weekdays, self.tally)
+        rows = np.flatnonzero(turn == day % every)
+        today.contact(rows, (yield Moment(OUTBOUND, day, MORNING, rows)))
+        visits = today.visits()
+        apply(self._schema, self.states, today.events.events())
+        today.events = EventList()
+        banner = yield Moment(ON_SITE, day, VISITING, visits.sessions.rows)
+        alert = yield Moment(IN_STORE, day, VISITING, visits.in_store)
+        today.end(visits, banner, alert)
+        apply(self._schema, self.states, today.events.events())
+
+    def copy(self) -> Life:
+        """An independent copy, between two days."""
+        twin = copy.copy(self)
+        twin.scene = replace(self.scene, moods=self.scene.moods.copy())
+        twin.states = self.states.copy()
+        twin.tally = copy.deepcopy(self.tally)
+        return twin
 
     def _drift(self) -> None:
         scene, drift = self.scene, self._scenario.file.drift

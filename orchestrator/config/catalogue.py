@@ -134,5 +134,6 @@ def _pairs(action: Action) -> Iterator[PairFeature]:
     if action.subject != ANY:
         for trace in ("buy", "view", "cart", "want"):
             yield PairFeature("P", f"affinity.{trace}", f"{trace}.{action.subject}")
-    for trace in ("fatigue", "response_rate", "recency_response"):
+    for trace in ("fatigue", "response_rate", "recency_response", "pressure", "burden"):
         yield PairFeature("P", f"channel.{trace}", f"{action.channel}.{trace}")
+    yield PairFeature("P", "customer.value", "value")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestrator.profiles.schema import AS_OF, FIRST, LAST, ProfileSchema
+from orchestrator.profiles.schema import AS_OF, CHANNEL_TRACES, FIRST, LAST, ProfileSchema
 from policies.arrays import BoolArray, Float32Array, Float64Array
 
 DAY = 86400.0
@@ -13,6 +13,8 @@ COUNT_SCALE, FREQUENCY_SCALE, MONEY_SCALE, TENURE_SCALE = (np.float32(x) for x i
 # What is believed of a channel's response rate before anything was sent: worth this many sends.
 PRIOR_RATE, PRIOR_SENDS = 0.2, 2.0
 LARGEST = 3.0
+# Contacts in a fatigue half-life, and money in a purchase half-life, that come out around 1.
+PRESSURE_SCALE, VALUE_SCALE = 3.0, 300.0
 # Half-lives after which nothing is left: 2 ** -160 is zero as float32. Powers of two of anything further, of
 # minus infinity above all, take ten times as long.
 GONE = 160.0
@@ -152,6 +154,7 @@ def _totals(view: _Decayed, columns: _Columns) -> None:
     spend, discounts, returns = view.sum("spend"), view.sum("discounts"), view.sum("returns")
     np.divide(view.log("purchases"), FREQUENCY_SCALE, out=columns.next(1))
     np.divide(view.log("spend"), MONEY_SCALE, out=columns.next(1))
+    columns.next(1)[:] = _value(view)
     # One unit of money more in the denominator, so that a share fades with what it is of.
     np.divide(discounts, spend + discounts + 1, out=columns.next(1))
     np.divide(returns, spend + 1, out=columns.next(1))
@@ -168,7 +171,7 @@ def _recencies(view: _Decayed, columns: _Columns) -> None:
 
 
 def _channels(view: _Decayed, columns: _Columns) -> None:
-    traces = 5
+    traces = len(CHANNEL_TRACES)
     block = columns.next(traces * len(view.schema.channels))
     np.divide(view.log("sends"), COUNT_SCALE, out=block[0::traces])
     np.divide(view.log("responses"), COUNT_SCALE, out=block[1::traces])
@@ -176,6 +179,16 @@ def _channels(view: _Decayed, columns: _Columns) -> None:
     np.divide(view.sum("responses") + prior, view.sum("sends") + PRIOR_SENDS, out=block[2::traces])
     np.divide(view.log("fatigue"), COUNT_SCALE, out=block[3::traces])
     block[4::traces] = view.recency("last.response", view.schema.half_lives.response)
+    # Not on a logarithmic scale: each further contact weighs as much as the one before, and on who spends more, more.
+    pressure = view.sum("fatigue") / PRESSURE_SCALE
+    block[5::traces] = pressure
+    block[6::traces] = np.minimum(pressure, LARGEST) * _value(view)
+
+
+def _value(view: _Decayed) -> Float32Array:
+    """Recent spend as it is, float32 (1, n): what there is to lose."""
+    value: Float32Array = np.minimum(view.sum("spend") / VALUE_SCALE, LARGEST)
+    return value
 
 
 def _attributes(view: _Decayed, columns: _Columns) -> None:

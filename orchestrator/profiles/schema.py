@@ -35,6 +35,7 @@ PURCHASE_TOTALS = ("purchases", "spend", "discounts", "returns", "redemptions")
 # Last times: per customer, per category, per channel.
 LAST = ("purchase", "visit", "store_visit", "response")
 LAST_BY_CATEGORY = ("wanted", "bought", "carted", "uncarted")
+CHANNEL_TRACES = ("sends", "responses", "response_rate", "fatigue", "recency_response", "pressure", "burden")
 LAST_BY_CHANNEL = ("response", "subscribed", "unsubscribed")
 
 
@@ -181,12 +182,13 @@ class ProfileSchema:
         for trace in ("buy", "view", "cart", "want"):
             for category in self.categories:
                 yield f"{trace}.{category}"
-        yield from ("frequency", "spend", "discount_share", "return_share", "redemptions", "visits", "store_visits")
+        yield from ("frequency", "spend", "value", "discount_share", "return_share", "redemptions")
+        yield from ("visits", "store_visits")
         for what in LAST:
             yield from (f"recency.{what}", f"known.{what}")
         yield "tenure"
         for channel in self.channels:
-            for trace in ("sends", "responses", "response_rate", "fatigue", "recency_response"):
+            for trace in CHANNEL_TRACES:
                 yield f"{channel}.{trace}"
         for name, attribute in self.attributes.items():
             if attribute.values:

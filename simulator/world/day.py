@@ -95,7 +95,7 @@ class Day:
         self.events.add("view", rows, at=at, category=sessions.focus)
         self.events.add("want", self._searching, at=at, category=scene.moods.want[self._searching])
         self.events.add("store_visit", in_store, at=at)
-        self._tally.add("clicks", rows[mailed])
+        self._tally.click(rows[mailed])
         self._tally.add("site_visits", rows)
         self._tally.add("store_visits", in_store)
         for outcome, who in (("click", rows[mailed]), ("visit", rows), ("store_visit", in_store)):
@@ -125,7 +125,7 @@ class Day:
         self.events.add("sent", rows[shown], at=at, channel=code)
         self.events.add("click", clicked, at=at, channel=code)
         self.events.add("view", clicked, at=at, category=outcome.category[outcome.clicked])
-        self._tally.add("clicks", clicked)
+        self._tally.click(clicked)
         self._tally.value(clicked, self._goals.worth("click"))
         self.events.add("cart_add", rows[outcome.carted], at=at, category=outcome.category[outcome.carted])
         scene.moods.cart[rows[outcome.carted]] = outcome.category[outcome.carted]
@@ -206,6 +206,7 @@ class Day:
         self._sent("store", rows[done], action[done], at=at)
         self._tally.add("minutes", rows[done], scene.table.minutes[action[done]])
         self.events.add("click", rows[alerts.accepted], at=at, channel=code)
+        self._tally.click(rows[alerts.accepted])
         self._tally.value(rows[alerts.accepted], self._goals.worth("accept"))
         self._tally.value(rows[done & ~alerts.accepted], self._goals.worth("dismiss"))
         self._unsubscribe(rows[alerts.opted_out], code, at=at)

@@ -70,6 +70,7 @@ class Tally:
         daily: float64 (D, M).
         margin: float32 (n, D), money kept per customer and day.
         worth: float32 (n, D), the same with what goals.yaml adds for outcomes that are not money yet.
+        clicks: float32 (n, D).
     """
 
     def __init__(self, customers: int, days: int) -> None:
@@ -77,12 +78,18 @@ class Tally:
         self.daily = np.zeros((days, len(METRICS)))
         self.margin = np.zeros((customers, days), dtype=np.float32)
         self.worth = np.zeros((customers, days), dtype=np.float32)
+        self.clicks = np.zeros((customers, days), dtype=np.float32)
         self.day = 0
 
     def add(self, metric: str, rows: IntArray, amount: Amount = 1.0) -> None:
         """Add an amount for each of these customers, each named once."""
         self.by_customer[rows, METRIC[metric]] += amount
         self.daily[self.day, METRIC[metric]] += np.sum(amount) if np.ndim(amount) else np.float64(amount) * len(rows)
+
+    def click(self, rows: IntArray) -> None:
+        """Each of these customers, each named once, clicked or accepted."""
+        self.add("clicks", rows)
+        self.clicks[rows, self.day] += 1
 
     def earn(self, rows: IntArray, margin: Amount) -> None:
         """Money kept (or spent) on each of these customers, each named once."""

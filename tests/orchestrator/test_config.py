@@ -88,7 +88,7 @@ def test_a_policy_sees_shared_features_and_the_actions_own_category_and_channel(
         ("effort", 1.5),
     }
     assert {p.column for p in actions.pairs[alert]} >= {"buy.apparel", "want.apparel", "store.fatigue"}
-    assert {p.column.split(".")[0] for p in actions.pairs[actions.index("store.service")]} == {"store"}
+    assert {p.column.split(".")[0] for p in actions.pairs[actions.index("store.service")]} == {"store", "value"}
     assert ActionFeature("A", "discount", 0.1) in actions.features[actions.index("email.offer.home")]
 
 

@@ -1,0 +1,125 @@
+"""The critic: what a contact does to a customer's value beyond the money it brings at once.
+
+The long-run worth of an action is what it brings soon plus the difference it makes to the value of the customer
+afterwards, V(after) - V(before). A contact moves a customer's state by a known step (one more contact in its channel),
+so that difference is itself a linear function of the state before; the critic is fitted to it directly:
+
+    later(x, a) = theta[intent(a)] + theta[channel(a)] . (pressure, burden, value)
+
+with pressure the recent contacts in the channel, value the recent spend and burden their product: wearing out who
+spends much costs more. It is fitted by ridge regression weighted by inverse variance (feasible generalised least
+squares; Aitken 1936), since the noise of money grows with what a customer spends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from policies.actions import ActionSet
+from policies.arrays import Float32Array, Float64Array, IntArray
+from policies.errors import FeatureError
+
+_SLOPES = ("pressure", "burden", "value")
+_RIDGE_SLOPE, _RIDGE_INTENT = 100.0, 2000.0  # in rows: how many it takes to move a coefficient off zero
+_SMALLEST = 0.05  # squared money that counts as noise at least
+
+
+@dataclass(frozen=True)
+class Critic:
+    """Fitted coefficients over one catalogue.
+
+    Attributes:
+        actions: the A actions.
+        columns: the F feature columns.
+        base: float64 (A,), money of a contact at rest, about a customer without recent spend; 0 for hold.
+        slopes: float64 (A, 3), money per unit of pressure, burden and value; equal within a channel.
+    """
+
+    actions: ActionSet
+    columns: tuple[str, ...]
+    base: Float64Array
+    slopes: Float64Array
+
+    @classmethod
+    def none(cls, actions: ActionSet, columns: tuple[str, ...]) -> Critic:
+        """The critic that sees no future: with it, learning is myopic."""
+        return cls(actions, columns, np.zeros(len(actions)), np.zeros((len(actions), len(_SLOPES))))
+
+    @classmethod
+    def fit(
+        cls,
+        actions: ActionSet,
+        columns: tuple[str, ...],
+        *,
+        features: Float32Array,
+        action: IntArray,
+        later: Float64Array,
+        weight: Float64Array,
+    ) -> Critic:
+        """Fit to differences in later money.
+
+        Args:
+            actions: the A actions.
+            columns: names of the F feature columns.
+            features: float32 (n, F), before the contact.
+            action: int64 (n,), the contact; never hold.
+            later: float64 (n,), money it added later, compared with not contacting.
+            weight: float64 (n,), inverse variances, mean 1.
+        """
+        channels, intents = _labels(actions, "channel="), _labels(actions, "intent=")
+        base, slopes = np.zeros(len(actions)), np.zeros((len(actions), len(_SLOPES)))
+        for channel in sorted(set(channels) - {""}):
+            own = np.array([c == channel for c in channels])
+            rows = np.flatnonzero(own[action])
+            if not len(rows):
+                continue
+            kinds = sorted({i for i, mine in zip(intents, own, strict=True) if mine})
+            kind = np.array([kinds.index(i) if i in kinds else 0 for i in intents])
+            state = _state(columns, channel, features[rows])
+            design = np.column_stack([np.ones(len(rows)), state, np.eye(len(kinds))[kind[action[rows]]]])
+            weighted = design * weight[rows, None]
+            ridge = np.diag([1.0, *[_RIDGE_SLOPE] * len(_SLOPES), *[_RIDGE_INTENT] * len(kinds)])
+            theta = np.linalg.solve(weighted.T @ design + ridge, weighted.T @ later[rows])
+            base[own] = theta[0] + theta[1 + len(_SLOPES) :][kind[own]]
+            slopes[own] = theta[1 : 1 + len(_SLOPES)]
+        return cls(actions, columns, base, slopes)
+
+    def later(self, features: Float32Array, action: IntArray) -> Float64Array:
+        """Expected later money of contacts (n,) about customers (n, F), compared with not contacting; float64 (n,)."""
+        expected = self.base[action].copy()
+        channels = np.array(_labels(self.actions, "channel="))
+        for channel in sorted(set(channels) - {""}):
+            rows = np.flatnonzero(channels[action] == channel)
+            state = _state(self.columns, channel, features[rows])
+            expected[rows] += np.einsum("ij,ij->i", state, self.slopes[action[rows]])
+        return expected
+
+
+def inverse_variance(columns: tuple[str, ...], features: Float32Array, residual: Float64Array) -> Float64Array:
+    """Weights by predicted noise, mean 1, float64 (n,): log squared residuals regressed on what customers spend.
+
+    The square root of the inverse variance is taken: between plain and generalised least squares, so that those who
+    spend much, about whom there is most to lose, still count.
+    """
+    value, often = (features[:, columns.index(name)].astype(np.float64) for name in ("value", "frequency"))
+    design = np.column_stack([np.ones(len(value)), value, value**2, often])
+    coefficients = np.linalg.lstsq(design, np.log(residual**2 + _SMALLEST), rcond=None)[0]
+    weight = np.exp(-0.5 * design @ coefficients)
+    return np.asarray(weight / weight.mean(), dtype=np.float64)
+
+
+def _labels(actions: ActionSet, prefix: str) -> list[str]:
+    """Per action, what follows `prefix` in its features; empty for hold."""
+    return [
+        next((f.name.removeprefix(prefix) for f in features if f.name.startswith(prefix)), "")
+        for features in actions.features
+    ]
+
+
+def _state(columns: tuple[str, ...], channel: str, features: Float32Array) -> Float64Array:
+    names = (f"{channel}.pressure", f"{channel}.burden", "value")
+    if missing := [name for name in names if name not in columns]:
+        raise FeatureError(f"the critic needs the columns {', '.join(names)}; missing: {', '.join(missing)}")
+    return features[:, [columns.index(name) for name in names]].astype(np.float64)
