@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from policies.arrays import BoolArray, Float32Array, IntArray
-from simulator.world.moods import NOTHING
+from simulator.world.moods import NEVER
 from simulator.world.scene import Scene
 
 
@@ -22,7 +22,7 @@ def basket_values(scene: Scene, rows: IntArray, *, in_store: BoolArray) -> Float
 def schedule_returns(scene: Scene, rows: IntArray, paid: Float32Array, category: IntArray) -> None:
     """Some site orders come back after an exponential time; one open return per customer."""
     settings, moods = scene.world.baskets, scene.moods
-    returned = (scene.uniforms("returned", rows) < settings.return_share) & (moods.return_due[rows] == NOTHING)
+    returned = (scene.uniforms("returned", rows) < settings.return_share) & (moods.return_due[rows] == NEVER)
     chosen = rows[returned]
     delay = 1 - settings.return_days * np.log1p(-scene.uniforms("return delay", chosen))
     moods.return_due[chosen] = scene.day + delay.astype(np.int64)

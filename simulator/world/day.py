@@ -10,7 +10,7 @@ from orchestrator.config.models import Goals
 from policies.arrays import BoolArray, Float32Array, IntArray
 from simulator.world import associates, baskets, discounts, email, fatigue, goodwill, shopping, site, wants
 from simulator.world.happenings import EventList, Tally
-from simulator.world.moods import NOTHING
+from simulator.world.moods import NEVER, NOTHING
 from simulator.world.scene import Scene
 
 DAY = 86400.0
@@ -187,10 +187,11 @@ class Day:
         goodwill.change(moods, met, scene.world.goodwill.want_met)
         moods.want[met] = NOTHING
         moods.cart[rows[moods.cart[rows] == category]] = NOTHING
+        bought_before = rows[moods.last_purchase[rows] != NEVER]
         moods.last_purchase[rows] = scene.day
         if not in_store:
             baskets.schedule_returns(scene, rows, paid, category)
-        shopping.leave(scene, rows)
+        shopping.leave(scene, bought_before)
 
     def _approach(self, rows: IntArray, action: IntArray, *, in_store: bool, hour: float) -> associates.Alerts:
         scene = self.scene
@@ -230,4 +231,4 @@ class Day:
         fixed = self._goals.worth("return")
         rate = self._goals.worth("return", value=1.0) - fixed
         self._tally.earn(rows, (fixed + rate * paid).astype(np.float32))
-        moods.return_due[rows] = NOTHING
+        moods.return_due[rows] = NEVER

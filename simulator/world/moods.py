@@ -9,6 +9,7 @@ import numpy as np
 from policies.arrays import BoolArray, Float32Array, IntArray
 
 NOTHING = -1
+NEVER = -1_000_000  # a day; the days of the history are negative too
 
 
 @dataclass
@@ -25,14 +26,14 @@ class Moods:
         satiated: float32 (n,), share of the purchase rate that earlier discounts already used up.
         want: int64 (n,), category wanted, -1 for none.
         cart: int64 (n,), category left in a cart, -1 for none.
-        visit_due: int64 (n,), day on which an e-mail brings a visit, -1 for none.
+        visit_due: int64 (n,), day on which an e-mail brings a visit, `NEVER` for none.
         visit_action: int64 (n,), the action that brings it.
-        store_due: int64 (n,), day on which an associate's call brings a store visit, -1 for none.
-        return_due: int64 (n,), day on which a purchase is brought back, -1 for none.
+        store_due: int64 (n,), day on which an associate's call brings a store visit, `NEVER` for none.
+        return_due: int64 (n,), day on which a purchase is brought back, `NEVER` for none.
         return_value: float32 (n,), money to be paid back then.
         return_category: int64 (n,).
-        last_purchase: int64 (n,), day, far in the past if never.
-        last_thanks: int64 (n,), day.
+        last_purchase: int64 (n,), day, `NEVER` for none.
+        last_thanks: int64 (n,), day, `NEVER` for none.
     """
 
     alive: BoolArray
@@ -61,6 +62,9 @@ class Moods:
         def nothing() -> IntArray:
             return np.full(n, NOTHING, dtype=np.int64)
 
+        def never() -> IntArray:
+            return np.full(n, NEVER, dtype=np.int64)
+
         def zeros() -> Float32Array:
             return np.zeros(n, dtype=np.float32)
 
@@ -74,14 +78,14 @@ class Moods:
             satiated=zeros(),
             want=nothing(),
             cart=nothing(),
-            visit_due=nothing(),
+            visit_due=never(),
             visit_action=nothing(),
-            store_due=nothing(),
-            return_due=nothing(),
+            store_due=never(),
+            return_due=never(),
             return_value=zeros(),
             return_category=nothing(),
-            last_purchase=np.full(n, -1000, dtype=np.int64),
-            last_thanks=np.full(n, -1000, dtype=np.int64),
+            last_purchase=never(),
+            last_thanks=never(),
         )
 
     def copy(self) -> Moods:

@@ -28,7 +28,11 @@ def occasions(scene: Scene, *, weekday: float) -> BoolArray:
 
 
 def leave(scene: Scene, bought: IntArray) -> None:
-    """After each purchase a customer may leave for good (BG/NBD, assumption iii), less likely with goodwill."""
+    """After each repeat purchase a customer may leave for good (BG/NBD, assumption iii), less likely with goodwill.
+
+    Nobody leaves after the first purchase: in the fitted likelihood (the source's eq. 6) a customer without a repeat
+    purchase is certainly still there.
+    """
     settings, people, moods = scene.world.shopping, scene.people, scene.moods
     never = logit(np.clip(people.dropout[bought], 1e-6, 1 - 1e-6))
     chance: Float32Array = expit(never - settings.goodwill_on_dropout * moods.goodwill[bought])
