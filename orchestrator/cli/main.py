@@ -7,12 +7,14 @@ from typing import NoReturn
 
 import typer
 
+from orchestrator.cli.calibrating import calibrate_command, fidelity_command
 from orchestrator.cli.configuration import config_app
 from orchestrator.cli.importing import import_app
 from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
 from orchestrator.cli.running import demo_command, serve_command, ui_command
 from orchestrator.errors import OrchestratorError
 from policies.errors import PolicyError
+from simulator.errors import SimulatorError
 
 app = typer.Typer(
     name="journey",
@@ -27,6 +29,8 @@ app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("replay")(replay_command)
 app.command("promote")(promote_command)
+app.command("calibrate")(calibrate_command)
+app.command("fidelity")(fidelity_command)
 app.command("serve")(serve_command)
 app.command("ui")(ui_command)
 app.command("demo")(demo_command)
@@ -36,7 +40,7 @@ def main() -> None:
     """Run the command; an error we understand is one message on stderr and exit code 2."""
     try:
         app()
-    except (OrchestratorError, PolicyError) as error:
+    except (OrchestratorError, PolicyError, SimulatorError) as error:
         _refuse(str(error))
     except OSError as error:
         if error.filename is None:

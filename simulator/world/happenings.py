@@ -49,7 +49,18 @@ class EventList:
             amount["timestamp"][part], amount["value"][part], amount["discount"][part] = at, value, discount
             start += size
         none = np.empty(n, dtype=object)
-        return Events(**column, **amount, quantity=np.ones(n), customers=none[:0], event_id=none)
+        return Events(
+            timestamp=amount["timestamp"],
+            customer=column["customer"],
+            type=column["type"],
+            channel=column["channel"],
+            category=column["category"],
+            value=amount["value"],
+            discount=amount["discount"],
+            quantity=np.ones(n),
+            customers=none[:0],
+            event_id=none,
+        )
 
 
 class Tally:
