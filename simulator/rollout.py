@@ -15,6 +15,7 @@ from simulator.results import METRICS, BlockResult
 from simulator.rollout_log import LogRecorder, RolloutLog
 from simulator.scenarios import Scenario
 from simulator.streams import Streams
+from simulator.world import alone
 from simulator.world.actions import EMAIL, SITE, STORE, ActionTable
 from simulator.world.day import MORNING, VISITING, Day
 from simulator.world.day import moment as time_of
@@ -127,19 +128,10 @@ class Block:
         """The past: everybody's first purchase, then life without any contact."""
         scene, setting = self.scene, self.setting
         joined = scene.streams.generator("joined").integers(-HISTORY_DAYS, 0, len(scene.people))
-        scene.moods.alive[:] = False
-        tally = Tally(len(scene.people), HISTORY_DAYS)
-        code = scene.table.channels[EMAIL]
-        for day in range(-HISTORY_DAYS, 0):
-            scene.day = day
-            newcomers = np.flatnonzero(joined == day)
-            scene.moods.alive[newcomers] = True
-            today = Day(scene, setting.scenario.retailer.goals, self._weekdays, tally)
-            opted_in = newcomers[scene.people.opted_in[newcomers]]
-            today.events.add("subscribe", opted_in, at=time_of(day, MORNING), channel=code)
-            visits = today.visits(newcomers=newcomers)
-            today.end(visits, np.zeros(len(visits.sessions.rows), np.int64), np.zeros(len(visits.in_store), np.int64))
-            apply(setting.schema, self.states, today.events.events())
+        past = range(-HISTORY_DAYS, 0)
+        goals = setting.scenario.retailer.goals
+        for events in alone.live(scene, past, goals=goals, weekdays=self._weekdays, joined=joined):
+            apply(setting.schema, self.states, events)
 
     def _result(self, policy: Policy, tally: Tally, counts: IntArray) -> BlockResult:
         names, segment = segments(self.scene.people)

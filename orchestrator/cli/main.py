@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import typer
 
+from orchestrator.cli.calibrating import calibrate_command, fidelity_command
 from orchestrator.cli.configuration import config_app
 from orchestrator.cli.importing import import_app
 from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
@@ -32,6 +33,8 @@ app.command("promote")(promote_command)
 app.command("scenarios")(scenarios_command)
 app.command("simulate")(simulate_command)
 app.command("compare")(compare_command)
+app.command("calibrate")(calibrate_command)
+app.command("fidelity")(fidelity_command)
 app.command("serve")(serve_command)
 app.command("ui")(ui_command)
 app.command("demo")(demo_command)

@@ -51,6 +51,18 @@ def lift_of_mail(test: MailTest, *, outcome: Outcome, arm: str, among: BoolArray
     return difference(mailed, outcome_of_arm(test, outcome=outcome, arm="none", among=among))
 
 
+def outcome_of_mails(test: MailTest, *, outcome: Outcome) -> Measured:
+    """Mean outcome of customers who got a mail, the two mails counting alike."""
+    mens, womens = (outcome_of_arm(test, outcome=outcome, arm=arm) for arm in ARMS[1:])
+    error = math.hypot(mens.standard_error, womens.standard_error) / 2
+    return Measured((mens.value + womens.value) / 2, error, mens.n + womens.n)
+
+
+def lift_of_mails(test: MailTest, *, outcome: Outcome) -> Measured:
+    """What a mail adds to the outcome, the two mails counting alike."""
+    return difference(outcome_of_mails(test, outcome=outcome), outcome_of_arm(test, outcome=outcome, arm="none"))
+
+
 def conversion_given_visit(test: MailTest, *, arm: str) -> Measured:
     """Share of an arm's visitors who order."""
     return outcome_of_arm(test, outcome="conversion", arm=arm, among=test.visit == 1)

@@ -21,8 +21,10 @@ from simulator.calibration.email_response import (
     history,
     lift_by_match,
     lift_of_mail,
+    lift_of_mails,
     order_values,
     outcome_of_arm,
+    outcome_of_mails,
 )
 from simulator.calibration.order_value import fit_order_value
 from simulator.calibration.purchase_process import fit_purchase_process, orders_between, summarise
@@ -79,11 +81,26 @@ def real_moments(folder: Path) -> tuple[Moment, ...]:
     """
     contacts, redemptions = data.read_contacts(folder), data.read_redemptions(folder)
     return (
-        *_named("cdnow", _cdnow(data.read_orders(folder)), source=data.CDNOW_ORDERS),
-        *_named("journey", _journey(data.read_baskets(folder)), source=data.BASKETS),
+        *cdnow_moments(data.read_orders(folder), source=data.CDNOW_ORDERS),
+        *journey_moments(data.read_baskets(folder), source=data.BASKETS),
         *_named("coupons", _coupons(contacts, redemptions), source=data.REDEMPTIONS),
-        *_named("hillstrom", _hillstrom(data.read_mail_test(folder)), source=data.HILLSTROM),
+        *hillstrom_moments(data.read_mail_test(folder), source=data.HILLSTROM),
     )
+
+
+def cdnow_moments(orders: Orders, *, source: str) -> tuple[Moment, ...]:
+    """Moments of a log of orders, real or simulated."""
+    return _named("cdnow", _cdnow(orders), source=source)
+
+
+def journey_moments(baskets: Baskets, *, source: str, households: int = trips.PANEL) -> tuple[Moment, ...]:
+    """Moments of the baskets, real or simulated, of so many households, some of which have none."""
+    return _named("journey", _journey(baskets, households), source=source)
+
+
+def hillstrom_moments(test: MailTest, *, source: str) -> tuple[Moment, ...]:
+    """Moments of an e-mail test, real or simulated; by history, of those histories that somebody has."""
+    return _named("hillstrom", _hillstrom(test), source=source)
 
 
 def fit(folder: Path) -> dict[str, Fitted]:
@@ -115,14 +132,15 @@ def _cdnow(orders: Orders) -> Iterable[tuple[str, Measured]]:
     yield "share_active_second_half", mean((later > 0).astype(np.float64))
 
 
-def _journey(baskets: Baskets) -> Iterable[tuple[str, Measured]]:
+def _journey(baskets: Baskets, households: int) -> Iterable[tuple[str, Measured]]:
     weeks = trips.weeks_covered(baskets)
-    count = trips.trips_per_household(baskets).astype(np.float64)
+    count = trips.trips_per_household(baskets, households=households).astype(np.float64)
+    active = trips.active_weeks_per_household(baskets, households=households)
     gap, household = trips.gaps(baskets)
     log_normal = fit_log_normal(baskets.value, baskets.household)
     by_hour = trips.hourly_trips(baskets)
     yield "trips_per_household_week", mean(count / weeks)
-    yield "active_week_share", mean(trips.active_weeks_per_household(baskets) / weeks)
+    yield "active_week_share", mean(active / weeks)
     yield "trips_cv", variation(count)
     yield "gap_median_days", quantile(gap, 0.5, seed=SEED, cluster=household)
     yield "gap_p90_days", quantile(gap, 0.9, seed=SEED, cluster=household)
@@ -150,12 +168,16 @@ def _hillstrom(test: MailTest) -> Iterable[tuple[str, Measured]]:
     for outcome in OUTCOMES:
         for arm in ARMS[1:]:
             yield f"{outcome}_lift_{arm}", lift_of_mail(test, outcome=outcome, arm=arm)
+    for outcome in OUTCOMES:
+        yield f"{outcome}_mail", outcome_of_mails(test, outcome=outcome)
+        yield f"{outcome}_lift_mail", lift_of_mails(test, outcome=outcome)
     for arm in ARMS:
         yield f"conversion_given_visit_{arm}", conversion_given_visit(test, arm=arm)
-    yield "visit_lift_matched", lift_by_match(test, outcome="visit", matched=True)
-    yield "visit_lift_mismatched", lift_by_match(test, outcome="visit", matched=False)
+    for outcome in OUTCOMES:
+        yield f"{outcome}_lift_matched", lift_by_match(test, outcome=outcome, matched=True)
+        yield f"{outcome}_lift_mismatched", lift_by_match(test, outcome=outcome, matched=False)
     for index, bought in enumerate(HISTORIES):
-        for arm in ARMS[1:]:
+        for arm in ARMS[1:] if (history(test) == index).any() else ():
             yield (
                 f"visit_lift_{arm}.{bought}",
                 lift_of_mail(test, outcome="visit", arm=arm, among=history(test) == index),

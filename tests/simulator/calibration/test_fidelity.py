@@ -1,0 +1,166 @@
+"""`journey calibrate` and `journey fidelity`: the shipped world is like real customers, and a changed one is caught."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.cli import main
+from orchestrator.config import load_retailer
+from simulator.calibration.fidelity import read_fidelity_file
+from simulator.calibration.world_file import differences, with_fitted
+from simulator.calibration.world_fit import FittedNumber, FittedWorld
+from simulator.errors import CalibrationError
+from simulator.scenarios import load_world
+
+CONFIG = Path(__file__).parents[3] / "configs" / "retail"
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def journey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    def run(*arguments: object) -> Said:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["journey", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        return Said(end.value.code if isinstance(end.value.code, int) else 0, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(CONFIG, tmp_path / "retail"))
+
+
+def change(config: Path, name: str, by: Callable[[float], float]) -> None:
+    content = yaml.safe_load((config / "world.yaml").read_text())
+    section, key = name.split(".")
+    content[section][key]["value"] = by(content[section][key]["value"])
+    (config / "world.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+@pytest.mark.slow
+def test_the_shipped_world_is_like_real_customers(journey: Callable[..., Said], data_dir: Path, tmp_path: Path) -> None:
+    said = journey("fidelity", "--data", data_dir, "--config", CONFIG, "--out", tmp_path / "out")
+    assert said.code == 0, said.out
+    page = (tmp_path / "out" / "fidelity.html").read_text()
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert page.count("<svg") == 2 * 5  # five figures, for screens and for phones
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "by", "caught"),
+    [
+        ("shopping.regular_rate", lambda rate: 1.3 * rate, "journey.trips_per_household_week"),
+        ("email.visit", lambda log_odds: log_odds + 0.5, "hillstrom.visit_lift_mail"),
+        ("shopping.occasional_scale", lambda weeks: weeks / 1.5, "cdnow.repeat_per_customer_39w"),
+        ("baskets.store_log_mean", lambda mean: mean + 0.2, "journey.basket_mean"),
+    ],
+)
+def test_a_changed_world_is_caught_and_the_moment_named(  # noqa: PLR0917 - fixtures and a table
+    journey: Callable[..., Said], data_dir: Path, config: Path, name: str, by: Callable[[float], float], caught: str
+) -> None:
+    change(config, name, by)
+    said = journey("fidelity", "--data", data_dir, "--config", config, "--customers", "6000")
+    assert said.code == 1
+    assert caught in said.out.split("out of tolerance:")[1]
+
+
+@pytest.mark.slow
+def test_the_shipped_world_is_what_the_fit_gives_and_a_changed_one_is_not(
+    journey: Callable[..., Said], data_dir: Path, config: Path
+) -> None:
+    change(config, "email.relevance", lambda value: 1.1 * value)
+    before = (config / "world.yaml").read_bytes()
+    said = journey("calibrate", "--data", data_dir, "--config", config, "--check")
+    assert said.code == 1
+    assert [line.split(":")[0] for line in said.out.splitlines() if "the fit" in line][:-1] == ["email.relevance"]
+    assert (config / "world.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["calibrate", "fidelity"])
+def test_missing_data_are_told(journey: Callable[..., Said], tmp_path: Path, command: str) -> None:
+    said = journey(command, "--data", tmp_path / "nowhere", "--config", CONFIG)
+    assert said.code == 2
+    assert "--data must name the folder" in said.err
+
+
+def fitted_as_shipped() -> FittedWorld:
+    content = yaml.safe_load((CONFIG / "world.yaml").read_text())
+    numbers = {
+        f"{section}.{key}": FittedNumber(entry["value"], entry["source"])
+        for section, entries in content.items()
+        if isinstance(entries, dict)
+        for key, entry in entries.items()
+        if isinstance(entry, dict) and "source" in entry
+    }
+    return FittedWorld(tuple(content["weekday"]), numbers)
+
+
+def test_writing_what_is_there_changes_nothing() -> None:
+    text = (CONFIG / "world.yaml").read_text()
+    assert with_fitted(text, fitted_as_shipped()) == text
+    assert differences(text, fitted_as_shipped()) == []
+
+
+def test_writing_changes_the_number_and_its_source_only(config: Path) -> None:
+    fitted = fitted_as_shipped()
+    text = (config / "world.yaml").read_text()
+    changed = FittedWorld(fitted.weekday, {**fitted.numbers, "email.visit": FittedNumber(-2.12345, "Test: a, b")})
+    assert [line.split(":")[0] for line in differences(text, changed)] == ["email.visit"]
+    (config / "world.yaml").write_text(with_fitted(text, changed))
+    different = [
+        (a, b)
+        for a, b in zip(text.splitlines(), (config / "world.yaml").read_text().splitlines(), strict=True)
+        if a != b
+    ]
+    assert len(different) == 1
+    assert different[0][0].split("#")[1] == different[0][1].split("#")[1]
+    assert load_world(load_retailer(config), {}).email.visit == -2.123
+
+
+def test_a_source_without_a_fit_is_refused() -> None:
+    fitted = fitted_as_shipped()
+    numbers = {name: number for name, number in fitted.numbers.items() if name != "email.visit"}
+    with pytest.raises(CalibrationError, match=r"email\.visit has a source"):
+        with_fitted((CONFIG / "world.yaml").read_text(), FittedWorld(fitted.weekday, numbers))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("tolerances: {a.b: 0.1}\n", "not_compared"),
+        ("tolerances: {a.b: 0}\nnot_compared: {}\n", r"tolerances\.a\.b = 0"),
+        ("tolerances: {a.b: .nan}\nnot_compared: {}\n", r"tolerances\.a\.b"),
+        ("tolerances: {a.c: 0.1}\nnot_compared: {}\n", r"a\.c is not a moment.*did you mean"),
+        ("tolerances: {a.b: 0.1}\nnot_compared: {a.b: because}\n", "keep one"),
+        ("tolerances: {}\nnot_compared: {}\n", r"says nothing of a\.b"),
+        ("tolerances: [\n", "fidelity.yaml"),
+    ],
+)
+def test_a_wrong_tolerance_file_is_told(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "fidelity.yaml"
+    file.write_text(content)
+    with pytest.raises(CalibrationError, match=message):
+        read_fidelity_file(file, known=("a.b",))
+
+
+def test_a_missing_tolerance_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="missing"):
+        read_fidelity_file(tmp_path / "fidelity.yaml", known=("a.b",))
