@@ -21,6 +21,8 @@ from simulator.twins import Twins
 GREEDY = Explorer(kind="greedy")
 # While gathering data: mostly silence, since exploration that contacts everybody wears the population out.
 GATHERING = Explorer(kind="epsilon_greedy", epsilon=0.15, hold=0.7)
+# As served: one decision in a hundred explores, and nearly always by holding, so that data never stops coming in.
+SERVED = Explorer(kind="epsilon_greedy", epsilon=0.01, hold=0.95)
 CRITIC_MEMORY = 3  # iterations of twins the critic is fitted to; older ones lived under other policies
 
 
@@ -37,7 +39,7 @@ class LearningSettings:
 
     rates: tuple[float, ...] = (0.005, 0.02, 0.1, 0.5)
     interactions: tuple[str, ...] = ("PA",)
-    explorer: Explorer = Explorer(kind="epsilon_greedy", epsilon=0.01, hold=0.95)
+    explorer: Explorer = SERVED
     critic: bool = True
 
 

@@ -17,7 +17,7 @@ from simulator.scenarios import Scenario
 from simulator.streams import Streams
 from simulator.world import alone
 from simulator.world.actions import EMAIL, SITE, STORE, ActionTable
-from simulator.world.day import MORNING, VISITING, Day
+from simulator.world.day import MORNING, VISITING
 from simulator.world.day import moment as time_of
 from simulator.world.happenings import Tally
 from simulator.world.market import draw_market

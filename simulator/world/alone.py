@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from orchestrator.config.models import Goals
-from orchestrator.profiles import Events
+from orchestrator.profiles import EventRows
 from policies.arrays import Float32Array, IntArray
 from simulator.world.actions import EMAIL
 from simulator.world.day import MORNING, Day, moment
@@ -23,7 +23,7 @@ def live(
     weekdays: Float32Array,
     joined: IntArray | None = None,
     mailed: IntArray | None = None,
-) -> Iterator[Events]:
+) -> Iterator[EventRows]:
     """Live through days without decisions; `scene` changes in place.
 
     Args:

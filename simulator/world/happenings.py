@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestrator.profiles import EVENT_TYPES, Events
+from orchestrator.profiles import EVENT_TYPES, EventRows
 from orchestrator.profiles.types import NONE
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from simulator.results import METRICS
@@ -35,7 +35,7 @@ class EventList:
         if len(rows):
             self._parts.append((rows, CODE[kind], at, channel, category, value, discount))
 
-    def events(self) -> Events:
+    def events(self) -> EventRows:
         """Everything added, in that order."""
         sizes = [len(part[0]) for part in self._parts]
         n = sum(sizes)
@@ -47,11 +47,8 @@ class EventList:
             customer[part], kinds[part], channels[part], categories[part] = rows, kind, channel, category
             times[part], values[part], discounts[part] = at, value, discount
             start += size
-        none = np.empty(n, dtype=object)
-        return Events(
-            customers=none[:0],
+        return EventRows(
             customer=customer,
-            event_id=none,
             timestamp=times,
             type=kinds,
             channel=channels,
