@@ -10,6 +10,7 @@ from policies.actions import ActionSet
 from policies.arrays import Float64Array
 from policies.baselines import BusinessRules, FixedPolicy, best_fixed
 from policies.critic import Critic, inverse_variance
+from policies.effects import EffectModel
 from policies.exploration import Explorer
 from policies.features import FeatureSpace
 from policies.feedback import MONEY, LoggedFeedback
@@ -56,6 +57,8 @@ class Learner:
         self.critic = Critic.none(actions, columns)
         self.loss: dict[str, float] = {}
         self._recent: list[Twins] = []
+        self._soon = EffectModel(actions, columns)
+        self._clicks = EffectModel(actions, columns)
         self._fitted: dict[str, Policy] = {}
         self._ladders = {
             "journey": self._ladder(MONEY),
@@ -68,11 +71,18 @@ class Learner:
         if not self._recent:
             self._fitted = self._fit(twins)
         self._recent = [*self._recent, twins][-CRITIC_MEMORY:]
-        weight = inverse_variance(self.columns, twins.features, twins.soon)
+        self._soon.add(
+            twins.features, twins.action, twins.soon, inverse_variance(self.columns, twins.features, twins.soon)
+        )
+        self._clicks.add(twins.features, twins.action, twins.clicks, np.ones(len(twins)))
         if self.settings.critic:
             self._refit_critic()
-        later = self.critic.later(twins.features, twins.action)
-        targets = {"journey": twins.soon + later, "myopic": twins.soon, "click_greedy": twins.clicks}
+        soon = self._soon.effect(twins.features, twins.action)
+        targets = {
+            "journey": soon + self.critic.later(twins.features, twins.action),
+            "myopic": soon,
+            "click_greedy": self._clicks.effect(twins.features, twins.action),
+        }
         for name, ladder in self._ladders.items():
             before = ladder.loss.copy()
             ladder.learn_rows(
@@ -81,7 +91,6 @@ class Learner:
                 action=twins.action,
                 propensity=np.ones(len(twins)),
                 reward=targets[name],
-                weight=weight,
             )
             self.loss[name] = float((ladder.loss - before).min()) / len(twins)
 
