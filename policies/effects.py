@@ -18,7 +18,7 @@ import numpy as np
 
 from policies.actions import ActionSet
 from policies.arrays import Float32Array, Float64Array, IntArray
-from policies.features import FeatureError
+from policies.errors import FeatureError
 
 # Standard deviation believed of each level's effects, in the reward's unit at `scale` 1.
 _CHANNEL, _INTENT, _SUBJECT, _ACTION, _SLOPE, _INTENT_SLOPE = 0.3, 0.15, 0.05, 0.03, 0.15, 0.05
@@ -55,7 +55,7 @@ class EffectModel:
         self._gram = np.zeros((len(sd), len(sd)))
         self._moment = np.zeros(len(sd))
         self._noise, self._rows = 0.0, 0.0
-        self.weights = np.zeros(len(sd))
+        self.weights: Float64Array = np.zeros(len(sd))
 
     def add(self, features: Float32Array, action: IntArray, effect: Float64Array, weight: Float64Array) -> None:
         """Add rows and estimate anew.
