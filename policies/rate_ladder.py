@@ -41,15 +41,25 @@ class RateLadder:
             `reward_scale` squared.
 
     Raises:
-        PolicyError: no rates, or one is not positive.
+        PolicyError: no rates, or one is not positive, or the model to start from is over other features.
     """
 
     name = "journey"
 
-    def __init__(self, settings: VWSettings, actions: ActionSet, *, rates: Sequence[float] = DEFAULT_RATES) -> None:
+    def __init__(
+        self,
+        settings: VWSettings,
+        actions: ActionSet,
+        *,
+        rates: Sequence[float] = DEFAULT_RATES,
+        start: VWPolicy | None = None,
+    ) -> None:
         if not rates or min(rates) <= 0:
             raise PolicyError(f"learning rates must be positive and at least one, got {list(rates)}")
-        self.rungs = [VWPolicy(replace(settings, learning_rate=rate), actions) for rate in rates]
+        if start is not None:
+            _check_same_features(start.settings, settings)
+        model = start.model if start else None
+        self.rungs = [VWPolicy(replace(settings, learning_rate=rate), actions, model=model) for rate in rates]
         self.loss = np.zeros(len(rates))
         self._distance = np.abs(np.log(np.array(rates) / 0.5))
         self._recent = np.full(len(rates), 2 * _REFERENCE_ERROR)
@@ -131,3 +141,23 @@ class RateLadder:
             predictions.append(predicted)
         self._range = (float(lowest[-1]), float(highest[-1]))
         return predictions[leader]
+
+
+def _check_same_features(start: VWSettings, settings: VWSettings) -> None:
+    """Weights have a meaning only where features are hashed alike and the reward has the same unit.
+
+    Raises:
+        PolicyError: with what differs.
+    """
+    mine, theirs = settings.to_json(), start.to_json()
+    mine, theirs = {**mine.pop("space"), **mine}, {**theirs.pop("space"), **theirs}
+    names = ("columns", "interactions", "ignore_linear", "constant", "bits", "reward_name", "reward_scale")
+    if different := [name for name in names if mine[name] != theirs[name]]:
+        name = different[0]
+        told = f"{theirs[name]} there, {mine[name]} here"
+        if name == "columns":
+            told = f"{len(theirs[name])} there, {len(mine[name])} here, not all alike"
+        raise PolicyError(
+            f"the policy to start from is over other features or another reward ({name}: {told}); start from a policy "
+            "learned with the same configuration, or from nothing"
+        )

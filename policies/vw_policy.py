@@ -133,7 +133,9 @@ class VWPolicy:
             if model is None:
                 self._workspace = Workspace(settings.vw_args())
             else:
-                self._workspace = Workspace(["--quiet"], model_data=model)
+                # The model brings the rate it was learned with; what learns on may have another.
+                rate = ["-l", repr(settings.learning_rate)]
+                self._workspace = Workspace(["--quiet", *rate], model_data=model)
         except Exception as error:  # VW raises several unrelated types
             raise PolicyFormatError(f"Vowpal Wabbit refuses this policy: {error}") from error
         if self._workspace.label_type != LabelType.CB or not self._workspace.multiline:

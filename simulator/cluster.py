@@ -7,32 +7,21 @@ numbers are bit-identical between machines of one kind; another kind of processo
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from orchestrator.errors import OrchestratorError
-from policies.errors import PolicyError
 from policies.policy import Policy
 from simulator.blocks import Unit, run_block, units_of
-from simulator.errors import RunError, SimulatorError
-from simulator.ray_session import cores, session
+from simulator.errors import RunError
 from simulator.results import BlockResult
 from simulator.run_folder import RunFolder
 from simulator.run_spec import RunSpec
 from simulator.scenarios import Scenario
+from simulator.tasks import finished
 
 BLOCK_SIZE = 10_000
-# Losing a worker or a node this often is no accident: the block itself brings its worker down.
-RETRIES = 10
-# Tasks handed out per core: enough that a core never waits for the next, few enough that memory stays bounded.
-AHEAD = 2
-
-Finished = Generator[tuple[Unit, list[BlockResult]], None, None]
 
 
 @dataclass(frozen=True)
@@ -98,8 +87,8 @@ def run(
     lived, all_lived = 0, work.customer_days(missing)
     try:
         progress(RunProgress(len(found), len(units), lived, all_lived))
-        with closing(_finished(missing, work, workers=workers, address=address)) as finished:
-            for unit, results in finished:
+        with closing(finished(_live, work, missing, workers=workers, address=address)) as done:
+            for unit, results in done:
                 if folder_of_run:
                     folder_of_run.save(unit, results)
                 found[unit] = results
@@ -144,45 +133,6 @@ def _folder(work: _Work, folder: Path | None, *, customers: int, block_size: int
         work.scenario, work.policies, customers=customers, days=work.days, block_size=block_size, logs=logs
     )
     return RunFolder(folder, spec)
-
-
-def _finished(units: Sequence[Unit], work: _Work, *, workers: int | None, address: str | None) -> Finished:
-    """Units with their results, in the order they are finished."""
-    wanted = min(workers or os.cpu_count() or 1, len(units))
-    if not units or (address is None and wanted == 1):
-        return ((unit, _live(work, unit)) for unit in units)
-    return _finished_on_ray(units, work, workers=wanted, address=address)
-
-
-def _finished_on_ray(units: Sequence[Unit], work: _Work, *, workers: int, address: str | None) -> Finished:
-    with session(workers=workers, address=address) as ray:
-        task, shared = ray.remote(num_cpus=1, max_retries=RETRIES)(_live), ray.put(work)
-        waiting = iter(units)
-        running: dict[Any, Unit] = {}
-        while True:
-            for unit in islice(waiting, max(0, AHEAD * cores(ray) - len(running))):
-                running[task.remote(shared, unit)] = unit
-            if not running:
-                return
-            (done, *_), _ = ray.wait(list(running), num_returns=1)
-            unit = running.pop(done)
-            yield unit, _answer(ray, done, unit)
-
-
-def _answer(ray: Any, task: Any, unit: Unit) -> list[BlockResult]:
-    try:
-        results: list[BlockResult] = ray.get(task)
-    except ray.exceptions.RayTaskError as error:
-        # Our own errors say what is wrong; where in Ray they were raised does not help.
-        if isinstance(error.cause, (SimulatorError, PolicyError, OrchestratorError)):
-            raise error.cause from None
-        raise
-    except (ray.exceptions.WorkerCrashedError, ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError) as error:
-        raise RunError(
-            f"seed {unit.seed}, block {unit.block}: lost its worker {RETRIES + 1} times; smaller blocks need less "
-            f"memory, and a policy that crashes is seen with one worker and without an address ({error})"
-        ) from error
-    return results
 
 
 def _how_to_continue(done: int, total: int, folder: Path | None) -> str:

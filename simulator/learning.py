@@ -45,14 +45,21 @@ class LearningSettings:
 
 
 class Learner:
-    """Learns from one batch of twins after the other.
+    """Learns from one batch of twins after the other; `start` is a policy the journey policy begins with.
 
     Attributes:
         critic: fitted to the latest batches.
         loss: progressive mean squared loss of each learner on the last batch, in squared money (clicks).
     """
 
-    def __init__(self, actions: ActionSet, columns: tuple[str, ...], settings: LearningSettings) -> None:
+    def __init__(
+        self,
+        actions: ActionSet,
+        columns: tuple[str, ...],
+        settings: LearningSettings,
+        *,
+        start: VWPolicy | None = None,
+    ) -> None:
         self.actions, self.columns, self.settings = actions, columns, settings
         self.critic = Critic.none(actions, columns)
         self.loss: dict[str, float] = {}
@@ -61,7 +68,7 @@ class Learner:
         self._clicks = EffectModel(actions, columns)
         self._fitted: dict[str, Policy] = {}
         self._ladders = {
-            "journey": self._ladder(MONEY),
+            "journey": self._ladder(MONEY, start=start),
             "myopic": self._ladder(MONEY),
             "click_greedy": self._ladder("click"),
         }
@@ -117,11 +124,11 @@ class Learner:
             weight=inverse_variance(self.columns, recent.features, recent.later),
         )
 
-    def _ladder(self, reward_name: str) -> RateLadder:
+    def _ladder(self, reward_name: str, *, start: VWPolicy | None = None) -> RateLadder:
         # Without the constant, hold scores exactly zero: every other score is what a contact adds.
         space = FeatureSpace.of_customer(self.columns, interactions=self.settings.interactions, constant=False)
         settings = VWSettings(space=space, explorer=GREEDY, reward_name=reward_name, importance="none")
-        return RateLadder(settings, self.actions, rates=self.settings.rates)
+        return RateLadder(settings, self.actions, rates=self.settings.rates, start=start)
 
     def _fit(self, twins: Twins) -> dict[str, Policy]:
         """The best fixed action and the rules per RFM segment, fitted to what contacts of the first data added soon."""

@@ -17,7 +17,15 @@ from orchestrator.cli.options import (
     StoreOption,
     terminal,
 )
+from orchestrator.cli.simulating import one_thread
 from policies.registry.store import CHAMPION, DEFAULT_MODEL
+
+SIMULATED = "In simulation (--scenario)"
+ON_LOGS_ONLY = ("config", "reward", "split", "name")
+IN_SIMULATION_ONLY = (
+    *("iterations", "customers", "days", "block_size", "seed", "evaluate_customers", "evaluate_days", "workers"),
+    *("address", "out", "resume", "line_up", "warm_start"),
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +34,13 @@ if TYPE_CHECKING:
 
 
 def train_command(
-    log: LogOption,
+    context: typer.Context,
+    log: Annotated[
+        Path | None, typer.Option("--log", help="Learn from a feedback log, made by `journey import`.")
+    ] = None,
+    scenario: Annotated[
+        str | None, typer.Option("--scenario", help="Or learn in simulation: name of a scenario, or a .yaml file.")
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -34,18 +48,128 @@ def train_command(
         ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
+    model: Annotated[
+        str, typer.Option("--model", help="Name of the registered policy; default: training.yaml's, journey-SCENARIO.")
+    ] = "",
     reward: RewardOption = "",
     split: Annotated[
         float | None, typer.Option(help="Share of customers to learn from; default: training.yaml's.")
     ] = None,
     name: Annotated[str, typer.Option(help="Run name; default: the log's directory name.")] = "",
+    iterations: Annotated[
+        int, typer.Option(min=1, help="Times to gather, learn and evaluate.", rich_help_panel=SIMULATED)
+    ] = 6,
+    customers: Annotated[
+        int, typer.Option(min=1, help="New customers to learn from, per iteration.", rich_help_panel=SIMULATED)
+    ] = 20_000,
+    days: Annotated[int, typer.Option(min=1, help="Days they live.", rich_help_panel=SIMULATED)] = 120,
+    block_size: Annotated[
+        int, typer.Option(min=1, help="Customers per block, the unit of work.", rich_help_panel=SIMULATED)
+    ] = 5_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every population.", rich_help_panel=SIMULATED)] = 0,
+    evaluate_customers: Annotated[
+        int, typer.Option(min=1, help="Customers held out to evaluate on.", rich_help_panel=SIMULATED)
+    ] = 10_000,
+    evaluate_days: Annotated[int, typer.Option(min=1, help="Days they live.", rich_help_panel=SIMULATED)] = 90,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Cores; default: all. With 1, Ray is not started.", rich_help_panel=SIMULATED),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster to join.", rich_help_panel=SIMULATED)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps iterations; default: data/training/SCENARIO.", rich_help_panel=SIMULATED),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the training in --out.", rich_help_panel=SIMULATED)
+    ] = False,
+    line_up: Annotated[
+        Path | None,
+        typer.Option(
+            "--line-up",
+            help="Where the trained policies are put in the end; default: data/policies/SCENARIO.",
+            rich_help_panel=SIMULATED,
+        ),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            "--warm-start",
+            help="Begin with the weights of a policy directory, a version or an alias.",
+            rich_help_panel=SIMULATED,
+        ),
+    ] = None,
 ) -> None:
-    """Learn a policy, judge it on customers it did not learn from, log an MLflow run and register it.
+    """Learn a policy from a log or in simulation, judge it, log MLflow runs and register it.
 
-    The first policy becomes champion; later ones become challenger, for a reviewer to promote.
+    From a log, it is judged on customers it did not learn from. In simulation, every iteration gathers, learns,
+    evaluates and registers a version. The first becomes champion; later ones become challenger, for a reviewer to
+    promote.
 
-    Example: journey train --log data/hillstrom --reward visit
+    Examples: journey train --log data/hillstrom --reward visit
+
+    journey train --scenario baseline --iterations 6
     """
+    _check_mode(context, log=log, scenario=scenario)
+    if log is not None:
+        _train_on_log(log, config=config, store=store, model=model, reward=reward, split=split, name=name)
+        return
+    assert scenario is not None  # noqa: S101 - checked above
+    one_thread()
+    from orchestrator.cli.training import train_in_simulation
+    from policies.registry.store import Store
+    from simulator.training_plan import TrainingPlan
+
+    plan = TrainingPlan(
+        iterations=iterations,
+        customers=customers,
+        days=days,
+        block_size=block_size,
+        seed=seed,
+        evaluation_customers=evaluate_customers,
+        evaluation_days=evaluate_days,
+    )
+    train_in_simulation(
+        scenario,
+        plan,
+        out=out,
+        resume=resume,
+        start=lambda model: _find_policy(warm_start, store=store, model=model) if warm_start else None,
+        workers=workers,
+        address=address,
+        line_up=line_up,
+        store=Store(store),
+        model=model,
+    )
+
+
+def _check_mode(context: typer.Context, *, log: Path | None, scenario: str | None) -> None:
+    """One of the two ways to train, and only its own options.
+
+    Raises:
+        PolicyError: both or none, or an option of the other way.
+    """
+    from policies.errors import PolicyError
+
+    if (log is None) == (scenario is None):
+        raise PolicyError(
+            "train needs exactly one of --log (a feedback log, made by `journey import`) and --scenario (in "
+            "simulation; `journey scenarios` lists them)"
+        )
+    mode, foreign = ("--log", IN_SIMULATION_ONLY) if log is not None else ("--scenario", ON_LOGS_ONLY)
+    sources = {name: context.get_parameter_source(name) for name in foreign}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        other = "--scenario" if log is not None else "--log"
+        option = given[0].replace("_", "-")
+        raise PolicyError(f"--{option} belongs to {other} and does nothing with {mode}; leave it out")
+
+
+def _train_on_log(
+    log: Path, *, config: Path | None, store: Path, model: str, reward: str, split: float | None, name: str
+) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from orchestrator.cli.settings import training_settings
@@ -76,7 +200,7 @@ def train_command(
             feedback.with_reward(reward or feedback.reward_name),
             settings,
             store=registry,
-            model=training.model,
+            model=model or training.model,
             name=name or log.name,
         )
     typer.echo(done.headline)

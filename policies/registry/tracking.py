@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from policies.errors import RegistryError
 from policies.registry.store import CHALLENGER, CHAMPION, DEFAULT_MODEL, RegisteredPolicy, Store
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "journey"
 _DESCRIPTION_TAG = "mlflow.note.content"
+PARENT_TAG = "mlflow.parentRunId"
 MODEL_DESCRIPTION = """**Next best action per customer.** Each version is a Vowpal Wabbit contextual bandit in our
 directory format (`policy.json`, `model.vw`, checksums; no pickle).
 
@@ -73,32 +74,50 @@ class Tracker:
 
         The run is marked failed, and keeps nothing, if the block raises.
         """
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-
         run = self._client.create_run(self._experiment(), run_name=content.name)
         self._run_id = run.info.run_id
         try:
             with tempfile.TemporaryDirectory() as folder:
                 yield Path(folder)
                 self._client.log_artifacts(self._run_id, folder)
-            now = int(time.time() * 1000)
-            metrics = [Metric(name, value, now, step) for name, value, step in content.metrics]
-            for start in range(0, len(metrics), 1000):
-                self._client.log_batch(self._run_id, metrics=metrics[start : start + 1000])
-            tags = {**content.tags, _DESCRIPTION_TAG: content.description}
-            self._client.log_batch(
-                self._run_id,
-                params=[Param(k, v) for k, v in content.parameters.items()],
-                tags=[RunTag(k, v) for k, v in tags.items()],
-            )
-            dataset = Dataset(content.dataset, content.dataset_digest, "local", content.dataset_source)
-            self._client.log_inputs(
-                self._run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
-            )
+            self._describe(self._run_id, content)
         except BaseException:
             self._client.set_terminated(self._run_id, status="FAILED")
             raise
         self._client.set_terminated(self._run_id)
+
+    def open(self, content: RunContent) -> str:
+        """A run that stays open, to be given metrics step by step and then closed.
+
+        Returns:
+            Its id; runs tagged with it under `PARENT_TAG` are shown below it.
+        """
+        run_id: str = self._client.create_run(self._experiment(), run_name=content.name).info.run_id
+        self._describe(run_id, content)
+        return run_id
+
+    def reopen(self, run_id: str) -> bool:
+        """Open a closed run again; false if this store has none of that id."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.update_run(run_id, status="RUNNING")
+        except MlflowException:
+            return False
+        return True
+
+    def log(self, run_id: str, metrics: list[tuple[str, float, int]]) -> None:
+        """Give an open run (name, value, step) triples, in one batch per thousand."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        found = [Metric(name, value, now, step) for name, value, step in metrics]
+        for start in range(0, len(found), 1000):
+            self._client.log_batch(run_id, metrics=found[start : start + 1000])
+
+    def close(self, run_id: str, *, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
+        """Close an open run."""
+        self._client.set_terminated(run_id, status=status)
 
     @property
     def run_id(self) -> str:
@@ -150,6 +169,19 @@ class Tracker:
             "curves": f"{experiment}&compareRunsMode=CHART",
             "policies": f"{ui}/#/models/{model}",
         }
+
+    def _describe(self, run_id: str, content: RunContent) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
+
+        self.log(run_id, content.metrics)
+        tags = {**content.tags, _DESCRIPTION_TAG: content.description}
+        self._client.log_batch(
+            run_id,
+            params=[Param(k, v) for k, v in content.parameters.items()],
+            tags=[RunTag(k, v) for k, v in tags.items()],
+        )
+        dataset = Dataset(content.dataset, content.dataset_digest, "local", content.dataset_source)
+        self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)

@@ -1,0 +1,139 @@
+"""`journey train --scenario`: a policy trained in simulation, evaluated and registered after every iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from orchestrator.cli.options import terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from policies.registry.store import Store
+    from policies.vw_policy import VWPolicy
+    from simulator.training import Iteration, PhaseProgress
+    from simulator.training_plan import TrainingPlan
+
+_UNITS = {"gather": "customer-days/s", "learn": "twins/s", "evaluate": "customer-days/s"}
+
+
+def train_in_simulation(
+    scenario: str,
+    plan: TrainingPlan,
+    *,
+    out: Path | None,
+    resume: bool,
+    start: Callable[[str], VWPolicy | None],
+    workers: int | None,
+    address: str | None,
+    line_up: Path | None,
+    store: Store,
+    model: str,
+) -> None:
+    """Train, publish every iteration, and save the line-up.
+
+    Args:
+        scenario: name or file.
+        plan: of the training.
+        out: folder of the training; none for `data/training/SCENARIO`.
+        resume: continue there.
+        start: the policy to start from, given the name of the model.
+        workers: cores to use.
+        address: of a Ray cluster.
+        line_up: folder of the line-up; none for `data/policies/SCENARIO`.
+        store: MLflow store.
+        model: name of the registered model; empty for `journey-SCENARIO`.
+    """
+    from orchestrator.config import configs_dir
+    from simulator.line_up import TRAINED, save_line_up
+    from simulator.scenarios import load_scenario
+    from simulator.training import train
+    from simulator.training_publish import TrainingPublisher
+
+    store.check()
+    world = load_scenario(scenario, configs=configs_dir())
+    folder = out or Path("data") / "training" / world.name
+    policies = line_up or Path("data") / "policies" / world.name
+    name = model or f"journey-{world.name}"
+    first = start(name)
+    publisher = TrainingPublisher(world, plan, store=store, model=name, folder=folder)
+
+    def tell(found: Iteration) -> None:
+        registered = publisher.publish(found)
+        typer.echo(f"{_summary(found)}; {registered.label if registered else 'published before'}")
+
+    try:
+        with _bars(terminal()) as progress, publisher.open():
+            last = train(
+                world,
+                plan,
+                folder=folder,
+                resume=resume,
+                start=first,
+                workers=workers,
+                address=address,
+                progress=progress,
+                on_start=publisher.begin,
+                on_iteration=tell,
+            )
+    except KeyboardInterrupt as stopped:
+        typer.secho(f"stopped: {stopped}", fg="yellow", err=True)
+        raise typer.Exit(130) from None
+    save_line_up({policy: last.policies[policy] for policy in TRAINED}, policies)
+    typer.echo(last.comparison.verdict)
+    typer.echo(f"wrote {policies}; compare with `journey compare --scenario {scenario}`")
+    typer.echo(f"logged MLflow run {publisher.run_id}; look at it with `journey ui`")
+
+
+def _summary(found: Iteration) -> str:
+    from simulator.training import PHASES, REFERENCE
+
+    standings = {standing.policy: standing for standing in found.comparison.standings}
+    said = [f"{name} {standings[name].margin.value:.3f}" for name in (REFERENCE, "myopic", "hold")]
+    seconds = ", ".join(f"{phase} {found.seconds[phase]:.1f} s" for phase in PHASES)
+    return (
+        f"iteration {found.index}: margin per customer {', '.join(said)}; {found.twins:,} twins; {seconds}, "
+        f"rest {found.seconds['rest']:.1f} s ({found.rest_share:.1%})"
+    )
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Callable[[PhaseProgress], None]]:
+    """One bar for each phase of the iteration under way."""
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+        shown = -1
+
+        def show(now: PhaseProgress) -> None:
+            nonlocal shown
+            if now.iteration != shown:
+                for task in tasks.values():
+                    bars.remove_task(task)
+                tasks.clear()
+                shown = now.iteration
+            if now.phase not in tasks:
+                tasks[now.phase] = bars.add_task("", total=None, speed="")
+            task = tasks[now.phase]
+            if not now.done:
+                bars.reset(task, total=now.total or None, speed="")
+            seconds = next(t.elapsed for t in bars.tasks if t.id == task) or 0.0
+            speed = f"{now.done / seconds:,.0f} {_UNITS[now.phase]}" if now.done and seconds else ""
+            description = f"iteration {now.iteration}: {now.phase}"
+            bars.update(task, description=description, completed=now.done, total=now.total or None, speed=speed)
+
+        yield show
