@@ -75,7 +75,8 @@ class EffectModel:
         self._noise += float(np.sum(weight * effect**2))
         self._rows += len(action)
         variance = max(self._noise / self._rows, 1e-12)
-        self.weights = np.linalg.solve(self._gram / variance + np.diag(self._precision), self._moment / variance)
+        ridge = self._gram / variance + np.diag(self._precision)
+        self.weights = np.asarray(np.linalg.solve(ridge, self._moment / variance), dtype=np.float64)
 
     def effect(self, features: Float32Array, action: IntArray) -> Float64Array:
         """Expected effect of actions (n,) on customers (n, F); float64 (n,)."""
