@@ -36,12 +36,16 @@ class LearningSettings:
         interactions: VW interactions.
         explorer: exploration of the journey policy as served.
         critic: whether the future counts; without it the journey policy is the myopic one.
+        pairs: whether policies see what this customer did with an action's own category and channel.
+        explore: whether policies gather data and are served with exploration.
     """
 
     rates: tuple[float, ...] = (0.005, 0.02, 0.1, 0.5)
     interactions: tuple[str, ...] = ("PA",)
     explorer: Explorer = SERVED
     critic: bool = True
+    pairs: bool = True
+    explore: bool = True
 
 
 class Learner:
@@ -60,6 +64,8 @@ class Learner:
         *,
         start: VWPolicy | None = None,
     ) -> None:
+        if not settings.pairs:
+            actions = replace(actions, pairs=tuple(() for _ in actions.ids))
         self.actions, self.columns, self.settings = actions, columns, settings
         self.critic = Critic.none(actions, columns)
         self.loss: dict[str, float] = {}
@@ -104,13 +110,15 @@ class Learner:
     def policies(self) -> dict[str, Policy]:
         """Every policy learned or fitted, as it would be served."""
         learned = {name: ladder.best.with_explorer(GREEDY) for name, ladder in self._ladders.items()}
-        learned["journey"] = learned["journey"].with_explorer(self.settings.explorer)
+        if self.settings.explore:
+            learned["journey"] = learned["journey"].with_explorer(self.settings.explorer)
         return {**self._fitted, "click_greedy": learned["click_greedy"], "myopic": learned["myopic"],
                 "journey": learned["journey"]}  # fmt: skip
 
     def gathering(self) -> list[VWPolicy]:
         """The policies to gather the next data with: journey twice, and myopic, which tires more."""
-        journey, myopic = (self._ladders[name].best.with_explorer(GATHERING) for name in ("journey", "myopic"))
+        explorer = GATHERING if self.settings.explore else GREEDY
+        journey, myopic = (self._ladders[name].best.with_explorer(explorer) for name in ("journey", "myopic"))
         return [journey, journey, myopic]
 
     def _refit_critic(self) -> None:

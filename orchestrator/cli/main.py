@@ -12,7 +12,7 @@ from orchestrator.cli.configuration import config_app
 from orchestrator.cli.importing import import_app
 from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
 from orchestrator.cli.running import demo_command, serve_command, ui_command
-from orchestrator.cli.simulating import compare_command, scenarios_command, simulate_command
+from orchestrator.cli.simulating import ablate_command, compare_command, scenarios_command, simulate_command
 from orchestrator.errors import OrchestratorError
 from policies.errors import PolicyError
 from simulator.errors import SimulatorError
@@ -33,6 +33,7 @@ app.command("promote")(promote_command)
 app.command("scenarios")(scenarios_command)
 app.command("simulate")(simulate_command)
 app.command("compare")(compare_command)
+app.command("ablate")(ablate_command)
 app.command("calibrate")(calibrate_command)
 app.command("fidelity")(fidelity_command)
 app.command("serve")(serve_command)
