@@ -65,10 +65,10 @@ def train_in_simulation(
 
     def tell(found: Iteration) -> None:
         registered = publisher.publish(found)
-        typer.echo(f"{_summary(found)}; {registered.label if registered else 'published before'}")
+        typer.echo(f"{summary(found)}; {registered.label if registered else 'published before'}")
 
     try:
-        with _bars(terminal()) as progress, publisher.open():
+        with bars(terminal()) as progress, publisher.open():
             last = train(
                 world,
                 plan,
@@ -90,7 +90,8 @@ def train_in_simulation(
     typer.echo(f"logged MLflow run {publisher.run_id}; look at it with `journey ui`")
 
 
-def _summary(found: Iteration) -> str:
+def summary(found: Iteration) -> str:
+    """One line on what an iteration came to."""
     from simulator.training import PHASES, REFERENCE
 
     standings = {standing.policy: standing for standing in found.comparison.standings}
@@ -103,7 +104,7 @@ def _summary(found: Iteration) -> str:
 
 
 @contextmanager
-def _bars(console: Console) -> Iterator[Callable[[PhaseProgress], None]]:
+def bars(console: Console) -> Iterator[Callable[[PhaseProgress], None]]:
     """One bar for each phase of the iteration under way."""
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
