@@ -184,7 +184,7 @@ def test_a_wrong_request_is_one_message_and_leaves_nothing(
     "arguments",
     [
         ["trian"],
-        ["train"],
+        ["evaluate"],
         ["train", "--log", "x", "--split", "half"],
         ["replay", "--log", "x", "--seeds", "0"],
         ["promote", "latest"],

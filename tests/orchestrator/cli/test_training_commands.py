@@ -1,0 +1,73 @@
+"""`journey train --scenario` end to end, in this process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SIZES = ("--customers", 400, "--days", 85, "--block-size", 200, "--evaluate-customers", 160, "--evaluate-days", 6)
+TRAIN = ("train", "--scenario", "baseline", *SIZES, "--workers", 1)
+
+
+@pytest.mark.slow
+def test_a_training_is_continued_started_from_and_compared(journey: Callable[..., Any]) -> None:
+    first = journey(*TRAIN, "--iterations", 1)
+    assert first.code == 0, first
+    assert re.search(
+        r"iteration 0: margin per customer journey .* rest [\d.]+ s \([\d.]+%\); journey-baseline/1", first.out
+    )
+    again = journey(*TRAIN, "--iterations", 2)
+    assert again.code == 2
+    assert "data/training/baseline holds something already; add --resume" in again.err
+    resumed = journey(*TRAIN, "--iterations", 2, "--resume")
+    assert resumed.code == 0, resumed
+    assert "published before" in resumed.out
+    assert "journey-baseline/2" in resumed.out
+    other = journey(*TRAIN, "--iterations", 2, "--resume", "--seed", 1)
+    assert other.code == 2
+    assert "holds another run (seed: 0 there, 1 here)" in other.err
+    warm = journey(*TRAIN, "--iterations", 1, "--out", "warm", "--warm-start", 2, "--line-up", "warm-line-up")
+    assert warm.code == 0, warm
+    assert "journey-baseline/3" in warm.out
+    assert Path("warm-line-up/journey/policy.json").is_file()
+    compared = journey(
+        "compare", "--seeds", 2, "--customers", 100, "--days", 4, "--workers", 1, "--policies", "hold,myopic,journey"
+    )
+    assert compared.code == 0, compared
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_continue(journey: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    import simulator.training
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulator.training, "live_twins", interrupted)
+        said = journey(*TRAIN, "--iterations", 1)
+    assert said.code == 130
+    assert "run the same again with --resume to continue" in said.err
+    assert journey(*TRAIN, "--iterations", 1, "--resume").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "exactly one of --log"),
+        (("--log", "x", "--scenario", "baseline"), "exactly one of --log"),
+        (("--log", "x", "--evaluate-days", 5), "--evaluate-days belongs to --scenario"),
+        (("--scenario", "baseline", "--reward", "visit"), "--reward belongs to --log"),
+        (("--scenario", "basline"), "did you mean 'baseline'?"),
+        (("--scenario", "baseline", "--days", 60), "days = 60"),
+        (("--scenario", "baseline", "--warm-start", "7"), "no policy '7' of 'journey-baseline'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(
+    refused: Callable[..., str], arguments: tuple[object, ...], message: str
+) -> None:
+    assert message in refused("train", *arguments)

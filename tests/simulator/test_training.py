@@ -1,0 +1,280 @@
+"""Training in simulation: continued to the last bit, published as curves and versions, usable by comparisons."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from policies.errors import PolicyError
+from policies.exploration import Explorer
+from policies.features import FeatureSpace
+from policies.feedback import MONEY
+from policies.policy import Policy
+from policies.policy_files import load_policy
+from policies.registry.store import CHALLENGER, CHAMPION, Store
+from policies.vw_policy import VWPolicy, VWSettings
+from simulator.errors import RunError
+from simulator.learning import Learner, LearningSettings
+from simulator.line_up import TRAINED, load_line_up, save_line_up
+from simulator.rollout import Setting
+from simulator.scenarios import Scenario, load_scenario
+from simulator.training import Iteration, PhaseProgress, train
+from simulator.training_plan import TrainingPlan
+from simulator.training_publish import TrainingPublisher
+
+pytestmark = pytest.mark.slow
+CONFIGS = Path(__file__).parents[2] / "configs"
+TINY = TrainingPlan(iterations=2, customers=400, days=85, block_size=200, evaluation_customers=160, evaluation_days=6)
+
+
+@dataclass
+class Trained:
+    """A training of two iterations, and all it said."""
+
+    folder: Path
+    store: Store
+    publisher: TrainingPublisher
+    iterations: list[Iteration] = field(default_factory=list)
+    progress: list[PhaseProgress] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def baseline() -> Scenario:
+    return load_scenario("baseline", configs=CONFIGS)
+
+
+@pytest.fixture(scope="module")
+def straight(baseline: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder, store = tmp_path_factory.mktemp("training"), Store(tmp_path_factory.mktemp("mlruns"))
+    done = Trained(folder, store, TrainingPublisher(baseline, TINY, store=store, model="journey-tiny", folder=folder))
+
+    def on_iteration(found: Iteration) -> None:
+        done.publisher.publish(found)
+        done.iterations.append(found)
+
+    with done.publisher.open():
+        train(
+            baseline,
+            TINY,
+            folder=folder,
+            workers=1,
+            progress=done.progress.append,
+            on_start=done.publisher.begin,
+            on_iteration=on_iteration,
+        )
+    return done
+
+
+def scores(policies: Any) -> dict[str, np.ndarray]:
+    """Of customers nobody has seen."""
+    random = np.random.default_rng(5)
+    return {
+        name: policy.scores(random.standard_normal((50, len(policy.columns))).astype(np.float32))
+        for name, policy in policies.items()
+    }
+
+
+def assert_same(found: Iteration, expected: Iteration) -> None:
+    assert found.loss == expected.loss
+    assert set(found.policies) == set(TRAINED)
+    for name, value in scores(expected.policies).items():
+        np.testing.assert_array_equal(scores(found.policies)[name], value, err_msg=name)
+    for one, other in zip(found.comparison.standings, expected.comparison.standings, strict=True):
+        assert (one.policy, one.margin.value) == (other.policy, other.margin.value)
+
+
+def test_a_training_continued_equals_one_in_a_go(baseline: Scenario, straight: Trained, tmp_path: Path) -> None:
+    first: list[Iteration] = []
+    train(baseline, replace(TINY, iterations=1), folder=tmp_path, workers=1, on_iteration=first.append)
+    told: list[PhaseProgress] = []
+    found: list[Iteration] = []
+    train(baseline, TINY, folder=tmp_path, resume=True, workers=1, progress=told.append, on_iteration=found.append)
+    assert [iteration.replayed for iteration in found] == [True, False]
+    for one, other in zip([*first, *found], [straight.iterations[0], *straight.iterations], strict=True):
+        assert_same(one, other)
+    assert found[0].seconds == first[0].seconds
+    gathered = [now for now in told if now.phase == "gather" and now.iteration == 0]
+    assert [now.total for now in gathered] == [0]  # kept twins are not lived again
+
+
+def test_an_interrupted_gathering_continues_at_the_block_it_stopped(
+    baseline: Scenario, straight: Trained, tmp_path: Path
+) -> None:
+    one = replace(TINY, iterations=1)
+
+    def stop(now: PhaseProgress) -> None:
+        if now.phase == "gather" and now.done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"0 of 1 iterations are finished.* --resume to continue"):
+        train(baseline, one, folder=tmp_path, workers=1, progress=stop)
+    told: list[PhaseProgress] = []
+    found = train(baseline, one, folder=tmp_path, resume=True, workers=1, progress=told.append)
+    assert_same(found, straight.iterations[0])
+    assert told[0].total == 200 * 85  # one of two blocks
+
+
+def test_phases_count_to_their_end(straight: Trained) -> None:
+    for iteration in range(2):
+        for phase in ("gather", "learn", "evaluate"):
+            told = [now for now in straight.progress if (now.iteration, now.phase) == (iteration, phase)]
+            assert told[0].done == 0
+            assert told[-1].done == told[-1].total > 0
+            assert all(now.done <= now.total for now in told)
+
+
+def test_baselines_live_once_and_are_the_same_in_every_iteration(straight: Trained) -> None:
+    first, second = (iteration.comparison for iteration in straight.iterations)
+    for name in ("hold", "random", "fixed", "business_rules"):
+        assert first.standing(name).margin == second.standing(name).margin
+    evaluated = [now.total for now in straight.progress if now.phase == "evaluate" and now.iteration == 1]
+    assert set(evaluated) == {3 * 160 * 6}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 1}, "seed: 0 there, 1 here"),
+        ({"days": 90}, "days: 85 there, 90 here"),
+        ({"learning": LearningSettings(critic=False)}, r"learning\.critic: True there, False here"),
+    ],
+)
+def test_the_folder_of_another_training_is_refused(
+    baseline: Scenario, straight: Trained, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RunError, match=message):
+        train(baseline, replace(TINY, **changes), folder=straight.folder, resume=True, workers=1)
+
+
+def test_a_folder_with_content_is_continued_only_when_asked(baseline: Scenario, straight: Trained) -> None:
+    with pytest.raises(RunError, match="holds something already; add --resume"):
+        train(baseline, TINY, folder=straight.folder, workers=1)
+
+
+def test_damaged_or_foreign_twins_are_refused(baseline: Scenario, straight: Trained, tmp_path: Path) -> None:
+    folder = tmp_path / "training"
+    shutil.copytree(straight.folder, folder)
+    first, second = sorted((folder / "iteration-000" / "twins").iterdir())
+    kept = second.read_bytes()
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(RunError, match="is a block of another training; delete it"):
+        train(baseline, TINY, folder=folder, resume=True, workers=1)
+    second.write_bytes(kept[:-100])
+    with pytest.raises(RunError, match=r"block-1\.npz is damaged .* delete it"):
+        train(baseline, TINY, folder=folder, resume=True, workers=1)
+
+
+def rows(store: Store, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(store.database)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_mlflow_shows_one_curve_over_iterations_and_each_iteration_below(straight: Trained) -> None:
+    runs = dict(rows(straight.store, "SELECT run_uuid, name FROM runs WHERE status='FINISHED'"))
+    parent = straight.publisher.run_id
+    assert sorted(runs.values()) == ["iteration 0", "iteration 1", "train baseline"]
+    children = rows(straight.store, "SELECT run_uuid FROM tags WHERE key='mlflow.parentRunId' AND value='%s'" % parent)  # noqa: S608, UP031
+    assert {runs[run] for (run,) in children} == {"iteration 0", "iteration 1"}
+    metrics = rows(straight.store, "SELECT key, step, value FROM metrics WHERE run_uuid='%s'" % parent)  # noqa: S608, UP031
+    curves = {(key, step): value for key, step, value in metrics}
+    best = -np.inf
+    for iteration in straight.iterations:
+        step, comparison = iteration.index, iteration.comparison
+        best = max(best, *(s.margin.value for s in comparison.standings))
+        for name in ("hold", "random", "myopic", "journey"):
+            margin = comparison.standing(name).margin.value
+            assert curves[f"margin/{name}", step] == pytest.approx(margin)
+            assert curves[f"regret/{name}", step] == pytest.approx(best - margin)
+            assert curves[f"retention/{name}", step] == pytest.approx(comparison.standing(name).retention)
+        assert curves["loss/journey", step] == pytest.approx(iteration.loss["journey"])
+        assert all(("seconds/" + phase, step) in curves for phase in ("gather", "learn", "evaluate", "rest"))
+
+
+def test_every_iteration_is_a_version_and_the_first_the_champion(straight: Trained) -> None:
+    champion, challenger = (straight.store.alias("journey-tiny", alias) for alias in (CHAMPION, CHALLENGER))
+    assert champion is not None
+    assert challenger is not None
+    assert (champion.version, challenger.version) == (1, 2)
+    served = load_policy(challenger.directory)
+    last = straight.iterations[-1].policies["journey"]
+    np.testing.assert_array_equal(scores({"x": served})["x"], scores({"x": last})["x"])
+    assert {path.name for path in challenger.directory.parent.iterdir()} >= {"policy", "critic.json", "league.txt"}
+    ((card,),) = rows(straight.store, "SELECT description FROM model_versions WHERE version=2")
+    assert "scenario `baseline`" in card
+    assert "journey minus hold" in card
+
+
+def test_what_is_published_is_not_published_again(baseline: Scenario, straight: Trained) -> None:
+    before = rows(straight.store, "SELECT run_uuid FROM runs")
+    again = TrainingPublisher(baseline, TINY, store=straight.store, model="journey-tiny", folder=straight.folder)
+    with again.open():
+        again.begin()
+        assert [again.publish(found) for found in straight.iterations] == [None, None]
+    assert again.run_id == straight.publisher.run_id
+    assert rows(straight.store, "SELECT run_uuid FROM runs") == before
+
+
+def start_policy(baseline: Scenario, **changes: Any) -> VWPolicy:
+    core = Setting.of(baseline).core
+    space = FeatureSpace.of_customer(core.columns, **{"interactions": ("PA",), "constant": False, **changes})
+    settings = VWSettings(space=space, explorer=Explorer(kind="greedy"), reward_name=MONEY, importance="none")
+    return VWPolicy(settings, core.actions)
+
+
+def test_a_warm_start_begins_with_the_weights_of_the_policy(baseline: Scenario, straight: Trained) -> None:
+    start, core = straight.iterations[-1].policies["journey"], Setting.of(baseline).core
+    assert isinstance(start, VWPolicy)
+    learner = Learner(core.actions, core.columns, LearningSettings(), start=start)
+    journey, myopic = learner.gathering()[0], learner.gathering()[2]
+    np.testing.assert_array_equal(scores({"x": journey})["x"], scores({"x": start})["x"])
+    assert not scores({"x": myopic})["x"].any()
+
+
+def test_rates_differ_after_a_warm_start(baseline: Scenario, straight: Trained) -> None:
+    """The model that is read says at which rate it was learned; each rung must learn at its own."""
+    from policies.rate_ladder import RateLadder
+
+    start = straight.iterations[-1].policies["journey"]
+    assert isinstance(start, VWPolicy)
+    ladder = RateLadder(start.settings, start.actions, rates=(0.001, 0.5), start=start)
+    features = np.ones((1, len(start.columns)), dtype=np.float32)
+    one = np.ones(1, dtype=np.int64)
+    before = start.scores(features)[0, 1]
+    ladder.learn_rows(features, eligible=one, action=one, propensity=np.ones(1), reward=np.full(1, before + 5.0))
+    slow, fast = (abs(rung.scores(features)[0, 1] - before) for rung in ladder.rungs)
+    assert 0 < slow < fast
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"constant": True}, "constant: True there, False here"),
+        ({"interactions": ("UA",)}, r"interactions: \['UA'\] there, \['PA'\] here"),
+    ],
+)
+def test_a_warm_start_over_other_features_is_refused(
+    baseline: Scenario, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(PolicyError, match=rf"{message}.*start from a policy"):
+        train(baseline, TINY, folder=tmp_path / "new", workers=1, start=start_policy(baseline, **changes))
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_line_up_is_usable_by_comparisons(straight: Trained, tmp_path: Path) -> None:
+    policies: dict[str, Policy] = {name: straight.iterations[-1].policies[name] for name in TRAINED}
+    save_line_up(policies, tmp_path / "baseline")
+    loaded = load_line_up(tmp_path / "baseline", TRAINED)
+    for name, value in scores(policies).items():
+        np.testing.assert_array_equal(scores(loaded)[name], value, err_msg=name)
+
+
+def test_two_workers_learn_what_one_learns(baseline: Scenario, straight: Trained, tmp_path: Path) -> None:
+    found = train(baseline, replace(TINY, iterations=1), folder=tmp_path, workers=2)
+    assert_same(found, straight.iterations[0])
