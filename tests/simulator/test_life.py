@@ -38,7 +38,7 @@ class Recorder:
         core = setting.core
         self.policy = RandomPolicy(core.actions, core.columns)
 
-        def recording(schema: object, states: np.ndarray, events: Events) -> None:
+        def recording(schema: object, states: np.ndarray, events: EventRows) -> None:
             self.events.append(events)
             apply(schema, states, events)
 
