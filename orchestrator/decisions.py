@@ -21,7 +21,7 @@ from policies.vw_policy import VWPolicy
 
 DRAW_STREAM = "action"
 # Customers decided for at once, so that what one step writes is still in the processor's cache at the next.
-BLOCK = 2048
+BLOCK = 1920  # whole blocks of matrix products, and no power of two (see profiles.features)
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class DecisionCore:
         channels: BoolArray,
         ids: UInt64Array,
         now: float,
+        rows: IntArray | None = None,
     ) -> Decisions:
         """Decide for n customers.
 
@@ -122,8 +123,9 @@ class DecisionCore:
             channels: the channels allowed, bool (n, channels), as `asked` gives it.
             ids: decision ids as (high, low) words, uint64 (n, 2), as `id_words` gives them; the draw is keyed by them.
             now: seconds since 1970 UTC.
+            rows: int64 (n,), whose states; then `states` may hold other customers too. None for all.
         """
-        n, actions = len(states), len(self.actions)
+        n, actions = len(ids), len(self.actions)
         decided = Decisions(
             action=np.empty(n, dtype=np.int64),
             propensity=np.empty(n),
@@ -136,20 +138,23 @@ class DecisionCore:
         known, seen = len(self.schema.columns), self._columns_of(policy)
         random = uniforms(ids, stream=DRAW_STREAM)
         for start in range(0, n, BLOCK):
-            rows = slice(start, start + BLOCK)
-            columns, eligible = decided.features[rows], decided.eligible[rows]
-            features(self.schema, states[rows], now, out=columns[:, :known])
-            columns[:, known:] = contexts[rows]
-            consented = np.ones(channels[rows].shape, dtype=bool)
+            block = slice(start, start + BLOCK)
+            columns, eligible = decided.features[block], decided.eligible[block]
+            if rows is None:
+                features(self.schema, states[block], now, out=columns[:, :known])
+            else:
+                features(self.schema, states, now, rows=rows[block], out=columns[:, :known])
+            columns[:, known:] = contexts[block]
+            consented = np.ones(channels[block].shape, dtype=bool)
             consented[:, self.schema.asks_consent] = columns[:, self.schema.consent_columns] > 0
-            reasons = self._rules.reasons(consented=consented, channels=channels[rows], now=now)
-            decided.reasons[rows] = reasons
-            np.equal(decided.reasons[rows], Reason.ELIGIBLE, out=eligible)
+            reasons = self._rules.reasons(consented=consented, channels=channels[block], now=now)
+            decided.reasons[block] = reasons
+            np.equal(reasons, Reason.ELIGIBLE, out=eligible)
             scores = priced(policy, policy.scores(columns if seen is None else columns.take(seen, axis=1)))
             distribution = policy.distribution(scores, eligible)
-            action = draw(distribution, random[rows])
-            decided.scores[rows], decided.distribution[rows], decided.action[rows] = scores, distribution, action
-            decided.propensity[rows] = distribution[np.arange(len(action)), action]
+            action = draw(distribution, random[block])
+            decided.scores[block], decided.distribution[block], decided.action[block] = scores, distribution, action
+            decided.propensity[block] = distribution[np.arange(len(action)), action]
         return decided
 
     def _columns_of(self, policy: Policy) -> IntArray | None:

@@ -15,7 +15,7 @@ _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
-_CHUNK = 8192  # ids worked on at a time, so that the temporaries stay in the cache
+_CHUNK = 2048  # ids worked on at a time, so that the temporaries stay in the cache
 
 
 def philox4x32(counter: UInt32Array, key: tuple[int, int]) -> UInt32Array:
@@ -31,10 +31,15 @@ def philox4x32(counter: UInt32Array, key: tuple[int, int]) -> UInt32Array:
     c0, c1, c2, c3 = (counter[:, i].astype(np.uint64) for i in range(4))
     k0, k1 = key
     for _ in range(10):
-        product0, product1 = c0 * _M0, c2 * _M1
-        c0 = (product1 >> _SHIFT) ^ c1 ^ np.uint64(k0)
-        c2 = (product0 >> _SHIFT) ^ c3 ^ np.uint64(k1)
-        c1, c3 = product1 & _LOW, product0 & _LOW
+        c0 *= _M0
+        c2 *= _M1
+        c1 ^= c2 >> _SHIFT
+        c1 ^= np.uint64(k0)
+        c3 ^= c0 >> _SHIFT
+        c3 ^= np.uint64(k1)
+        c0 &= _LOW
+        c2 &= _LOW
+        c0, c1, c2, c3 = c1, c2, c3, c0
         k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
     return np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32)
 
@@ -76,5 +81,7 @@ def draw(distribution: Float64Array, u: Float64Array) -> IntArray:
     for i in range(1, len(cumulative)):
         cumulative[i] += cumulative[i - 1]
     passed = cumulative <= u * cumulative[-1]
-    index: IntArray = passed.sum(axis=0, dtype=np.uint16).astype(np.int64)
+    # Bytes add up without conversion while there are few enough.
+    count = np.uint8 if len(passed) <= np.iinfo(np.uint8).max else np.uint16
+    index: IntArray = passed.view(np.uint8).sum(axis=0, dtype=count).astype(np.int64)
     return index

@@ -318,7 +318,8 @@ class VWPolicy:
     def _check(self, features: Float32Array) -> None:
         if features.ndim != 2 or features.shape[1] != len(self.columns):
             raise FeatureError(f"features have shape {features.shape}, expected (n, {len(self.columns)})")
-        if not np.isfinite(features).all():
+        # A sum is finite only if everything in it is; whatever makes it infinite is looked at one by one.
+        if not np.isfinite(features.sum()) and not np.isfinite(features).all():
             row, column = np.argwhere(~np.isfinite(features))[0]
             raise FeatureError(f"feature {self.columns[column]!r} of row {row} is {features[row, column]}, not finite")
 

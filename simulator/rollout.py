@@ -26,6 +26,7 @@ from simulator.world.population import Population, draw_population
 from simulator.world.scene import Scene
 
 HISTORY_DAYS = 60
+_ENTROPIES = 256  # found at once, so that the logarithms stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Setting:
         m, slot = len(moment.rows), moment.slot
         return self.core.decide(
             policy,
-            states=states[moment.rows],
+            states=states,
+            rows=moment.rows,
             contexts=np.broadcast_to(self.contexts[slot], (m, self.contexts.shape[1])),
             channels=np.broadcast_to(self.asked[slot], (m, self.asked.shape[1])),
             ids=streams.decision_ids(f"decision {slot}", moment.day, moment.rows),
@@ -152,7 +154,13 @@ class Block:
 
 def _note(made: Decisions, moment: Moment, *, tally: Tally, recorder: LogRecorder | None) -> None:
     p = made.distribution
-    entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)
+    entropy = np.empty(len(p))
+    for start in range(0, len(p), _ENTROPIES):
+        some = p[start : start + _ENTROPIES]
+        logs = np.maximum(some, 1e-300)
+        np.log(logs, out=logs)
+        logs *= some
+        np.negative(logs.sum(axis=1), out=entropy[start : start + _ENTROPIES])
     tally.add("decisions", moment.rows)
     tally.add("entropy", moment.rows, entropy)
     if recorder:

@@ -46,11 +46,13 @@ class LogRecorder:
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
-        self._parts: list[tuple[IntArray, int, int, Decisions]] = []
+        # Not the decisions themselves: their scores and distributions would take as much memory again.
+        self._parts: list[tuple[IntArray, int, int, IntArray, Float64Array, BoolArray, Float32Array]] = []
 
     def add(self, made: Decisions, rows: IntArray, *, slot: int) -> None:
         """Keep decisions about customers `rows`."""
-        self._parts.append((rows, self._tally.day, slot, made))
+        kept = made.action, made.propensity, made.eligible, made.features
+        self._parts.append((rows, self._tally.day, slot, *kept))
 
     def finish(self) -> RolloutLog:
         """The whole log."""
@@ -59,10 +61,10 @@ class LogRecorder:
             customer=np.concatenate([p[0] for p in parts]),
             day=np.concatenate([np.full(len(p[0]), p[1]) for p in parts]),
             slot=np.concatenate([np.full(len(p[0]), p[2], dtype=np.int8) for p in parts]),
-            action=np.concatenate([p[3].action for p in parts]),
-            propensity=np.concatenate([p[3].propensity for p in parts]),
-            eligible=np.concatenate([p[3].eligible for p in parts]),
-            features=np.concatenate([p[3].features for p in parts]),
+            action=np.concatenate([p[3] for p in parts]),
+            propensity=np.concatenate([p[4] for p in parts]),
+            eligible=np.concatenate([p[5] for p in parts]),
+            features=np.concatenate([p[6] for p in parts]),
             margin=self._tally.margin,
             worth=self._tally.worth,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from orchestrator.profiles.schema import AS_OF, CHANNEL_TRACES, FIRST, LAST, ProfileSchema
-from policies.arrays import BoolArray, Float32Array, Float64Array
+from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
 
 DAY = 86400.0
 # Divisors of logarithms: tens of events, hundreds of money and a year all come out around 1 or 2.
@@ -18,8 +18,10 @@ PRESSURE_SCALE, VALUE_SCALE = 3.0, 300.0
 # Half-lives after which nothing is left: 2 ** -160 is zero as float32. Powers of two of anything further, of
 # minus infinity above all, take ten times as long.
 GONE = 160.0
-# Customers worked on at once, so that intermediate arrays stay in the processor's cache.
-BLOCK = 2048
+# Customers worked on at once, so that intermediate arrays stay in the processor's cache. No power of two: columns would
+# lie a multiple of the cache's size apart, and writing one would evict another.
+BLOCK = 1920
+_GATHERED = 240  # states turned into columns at once
 
 
 def features(
@@ -27,6 +29,7 @@ def features(
     states: Float64Array,
     now: float | Float64Array,
     *,
+    rows: IntArray | None = None,
     out: Float32Array | None = None,
 ) -> Float32Array:
     """Customer features at a moment.
@@ -35,19 +38,21 @@ def features(
         schema: layout of the states.
         states: float64 (n, S).
         now: seconds since 1970, one or (n,); a moment before a state's last event counts as that event's.
+        rows: int64 (n,), which of the states; then there may be more of them than n. None for all.
         out: float32 (n, F) to write to; a new one if not given.
 
     Returns:
         float32 (n, F), finite, in [0, 3], in the order of `schema.columns`.
     """
-    n = len(states)
+    n = len(states) if rows is None else len(rows)
     nows = np.broadcast_to(np.asarray(now, dtype=np.float64), (n,))
     if out is None:
         out = np.empty((n, len(schema.columns)), dtype=np.float32)
     parts = (_affinities, _totals, _recencies, _channels, _attributes, _consent)
     for start in range(0, n, BLOCK):
         block = slice(start, start + BLOCK)
-        view = _Decayed(schema, states[block], nows[block])
+        some = _gathered(states[block], None) if rows is None else _gathered(states, rows[block])
+        view = _Decayed(schema, some, nows[block])
         columns = _Columns(len(schema.columns), len(view.moment))
         for part in parts:
             part(view, columns)
@@ -75,6 +80,16 @@ def _allowed(schema: ProfileSchema, subscribed: Float64Array, unsubscribed: Floa
     return allowed
 
 
+def _gathered(states: Float64Array, rows: IntArray | None) -> Float64Array:
+    """States as columns, float64 (S, n): those of `rows`, or all."""
+    n = len(states) if rows is None else len(rows)
+    gathered = np.empty((states.shape[1], n))
+    for start in range(0, n, _GATHERED):
+        some = slice(start, start + _GATHERED)
+        gathered[:, some] = (states[some] if rows is None else states[rows[some]]).T
+    return gathered
+
+
 class _Columns:
     """Features of a block of customers, filled in the order of `ProfileSchema.columns`.
 
@@ -95,12 +110,12 @@ class _Columns:
 class _Decayed:
     """States seen from a moment; every method gives (k, n).
 
-    Sums are float32: they keep seven digits, of which features show six.
+    States are given as columns, float64 (S, n). Sums are float32: they keep seven digits, of which features show six.
     """
 
     def __init__(self, schema: ProfileSchema, states: Float64Array, now: Float64Array) -> None:
         self.schema = schema
-        self._states: Float64Array = np.ascontiguousarray(states.T)
+        self._states = states
         self.moment = np.maximum(now, self._states[AS_OF])
         self.first = self._states[FIRST]
         decays = schema.decays()
@@ -195,7 +210,9 @@ def _attributes(view: _Decayed, columns: _Columns) -> None:
     times, values = view.last("attribute_times"), view.last("attribute_values")
     for attribute, time, value in zip(view.schema.attributes.values(), times, values, strict=True):
         known = time > -np.inf
-        if attribute.scale is None:
+        if not known.any():
+            columns.next(len(attribute.values) if attribute.scale is None else 2)[:] = 0
+        elif attribute.scale is None:
             options = np.arange(len(attribute.values))[:, None]
             columns.next(len(options))[:] = (value == options) & known
         else:

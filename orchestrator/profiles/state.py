@@ -10,7 +10,7 @@ from orchestrator.profiles.schema import AS_OF, FIRST, ProfileSchema
 from policies.arrays import Float64Array
 
 # Events and customers worked on at once, so that intermediate arrays stay in the processor's cache.
-BLOCK = 8192
+BLOCK = 2048
 
 
 def apply(schema: ProfileSchema, states: Float64Array, events: EventRows) -> None:
@@ -69,7 +69,9 @@ def _advance(schema: ProfileSchema, states: Float64Array, events: EventRows) -> 
         some, aging = rows[first : first + BLOCK], elapsed[first : first + BLOCK]
         sums = states[some, start:stop]
         for block, half_life in decays:
-            sums[:, block.start - start : block.stop - start] *= np.exp2(-aging / half_life)[:, None]
+            left = np.exp2(-aging / half_life)
+            for column in range(block.start - start, block.stop - start):  # a loop per customer would be of a few steps
+                sums[:, column] *= left
         states[some, start:stop] = sums
 
 

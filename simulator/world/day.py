@@ -149,7 +149,8 @@ class Day:
         in_stock, _ = scene.market.on(scene.day)
         subject = np.maximum(scene.table.subject[alert], 0)
         sold &= in_stock[subject]
-        own = wants.draw_category(scene.people, rows, scene.uniforms("store category", rows))
+        chance = scene.uniforms("store category", rows)
+        own = wants.draw_category(scene.people, rows, chance)
         wanted = scene.moods.want[rows]
         seeks = (wanted != NOTHING) & (visits.called | (scene.uniforms("store want", rows) < 0.5))
         category = np.where(sold, subject, np.where(seeks, wanted, own))
@@ -158,9 +159,7 @@ class Day:
         missed = missing & seeks & (category == wanted)
         goodwill.change(scene.moods, rows[missed], scene.world.goodwill.want_missed)
         other = np.flatnonzero(missing & visits.trip)
-        category[other] = wants.draw_category(
-            scene.people, rows[other], scene.uniforms("store category", rows[other]), available=in_stock
-        )
+        category[other] = wants.draw_category(scene.people, rows[other], chance[other], available=in_stock)
         buys = in_stock[category]
         self._purchase(
             rows[buys], category[buys], discount=np.zeros(int(buys.sum()), dtype=np.float32), in_store=True,

@@ -71,32 +71,35 @@ class Tally:
     """
 
     def __init__(self, customers: int, days: int) -> None:
-        self.by_customer = np.zeros((customers, len(METRICS)))
+        # Customers stand side by side in memory: what is added to is one column at a time.
+        self.by_customer = np.zeros((len(METRICS), customers)).T
         self.daily = np.zeros((days, len(METRICS)))
-        self.margin = np.zeros((customers, days), dtype=np.float32)
-        self.worth = np.zeros((customers, days), dtype=np.float32)
-        self.clicks = np.zeros((customers, days), dtype=np.float32)
+        self.margin = np.zeros((days, customers), dtype=np.float32).T
+        self.worth = np.zeros((days, customers), dtype=np.float32).T
+        self.clicks = np.zeros((days, customers), dtype=np.float32).T
         self.day = 0
 
     def add(self, metric: str, rows: IntArray, amount: Amount = 1.0) -> None:
         """Add an amount for each of these customers, each named once."""
-        self.by_customer[rows, METRIC[metric]] += amount
+        if not len(rows):
+            return
+        self.by_customer.T[METRIC[metric]][rows] += amount
         self.daily[self.day, METRIC[metric]] += np.sum(amount) if np.ndim(amount) else np.float64(amount) * len(rows)
 
     def click(self, rows: IntArray) -> None:
         """Each of these customers, each named once, clicked or accepted."""
         self.add("clicks", rows)
-        self.clicks[rows, self.day] += 1
+        self.clicks.T[self.day][rows] += 1
 
     def earn(self, rows: IntArray, margin: Amount) -> None:
         """Money kept (or spent) on each of these customers, each named once."""
         self.add("margin", rows, margin)
-        self.margin[rows, self.day] += margin
-        self.worth[rows, self.day] += margin
+        self.margin.T[self.day][rows] += margin
+        self.worth.T[self.day][rows] += margin
 
     def value(self, rows: IntArray, worth: float) -> None:
         """What goals.yaml says an outcome is worth that is no money in itself."""
-        self.worth[rows, self.day] += np.float32(worth)
+        self.worth.T[self.day][rows] += np.float32(worth)
 
     def close_day(self, *, reachable: BoolArray, alive: BoolArray) -> None:
         """Count who is left at the end of the day."""

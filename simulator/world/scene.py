@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from policies.arrays import Float32Array, IntArray
 from simulator.streams import Streams
 from simulator.world.actions import ActionTable
@@ -31,4 +33,6 @@ class Scene:
 
     def uniforms(self, name: str, rows: IntArray) -> Float32Array:
         """The numbers of these customers in today's stream `name`, whoever else needs one; float32 (m,)."""
-        return self.streams.uniforms(name, self.day, len(self.people))[rows]
+        if not len(rows):
+            return np.empty(0, dtype=np.float32)
+        return self.streams.uniforms(name, self.day, len(self.people)).take(rows)

@@ -315,6 +315,16 @@ def test_an_unknown_channel_or_context_decides_nothing() -> None:
         CORE.context.encode([{"devise": "mobile"}] * N)
 
 
+def test_deciding_for_some_rows_of_a_table_is_deciding_for_a_copy_of_them() -> None:
+    policy = RandomPolicy(CORE.actions, CORE.columns)
+    rows = np.random.default_rng(3).permutation(N)[:260]  # in any order
+    asked = {name: values[:260] for name, values in requests().items()}
+    of_table = CORE.decide(policy, **{**asked, "states": STATES}, rows=rows, now=NOW)
+    of_copy = CORE.decide(policy, **{**asked, "states": STATES[rows]}, now=NOW)
+    for name, values in vars(of_copy).items():
+        np.testing.assert_array_equal(getattr(of_table, name), values)
+
+
 def test_no_requests_are_no_decisions() -> None:
     made = CORE.decide(learned(), **requests(0), now=NOW)
     assert made.action.shape == made.propensity.shape == (0,)

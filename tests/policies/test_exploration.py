@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from policies.errors import PolicyError
-from policies.exploration import Explorer, Kind, greedy, greedy_shared, softmax, squarecb, uniform, with_floor
+from policies.exploration import Explorer, Kind, epsilon_greedy, greedy, softmax, squarecb, uniform, with_floor
 
 
 @st.composite
@@ -91,7 +91,18 @@ def test_nothing_learned_is_uniform_under_squarecb() -> None:
 def test_greedy_takes_the_first_of_equals_and_epsilon_greedy_shares() -> None:
     scores, eligible = np.array([[1.0, 2.0, 2.0, 3.0]]), np.array([[True, True, True, False]])
     np.testing.assert_array_equal(greedy(scores, eligible), [[0, 1, 0, 0]])
-    np.testing.assert_array_equal(greedy_shared(scores, eligible), [[0, 0.5, 0.5, 0]])
+    np.testing.assert_array_equal(epsilon_greedy(scores, eligible, epsilon=0.0), [[0, 0.5, 0.5, 0]])
+
+
+@settings(deadline=None)
+@given(decision=decisions(), epsilon=st.floats(0, 1))
+def test_epsilon_greedy_is_the_floor_under_what_the_best_actions_share(decision: Any, epsilon: float) -> None:
+    scores, eligible = decision
+    best = np.where(eligible, scores, -np.inf).max(axis=1, keepdims=True)
+    shared = uniform(eligible & (scores == best))
+    np.testing.assert_allclose(
+        epsilon_greedy(scores, eligible, epsilon=epsilon), with_floor(shared, eligible, epsilon=epsilon), atol=1e-12
+    )
 
 
 def test_softmax_is_boltzmann_and_does_not_overflow() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from orchestrator.profiles import EVENT_TYPES, Events, apply, consent, features
+from orchestrator.profiles import EVENT_TYPES, EventRows, Events, apply, consent, features
 from policies.arrays import IntArray
 from policies.baselines import FixedPolicy, RandomPolicy
 from simulator.life import IN_STORE, ON_SITE, OUTBOUND, Life, Moment
@@ -31,14 +31,14 @@ class Recorder:
 
     def __init__(self, setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
         self.setting = setting
-        self.events: list[Events] = []
+        self.events: list[EventRows] = []
         self.chosen: dict[tuple[int, int, int], int] = {}
         self.alive: list[np.ndarray] = []
         self.life: Life | None = None
         core = setting.core
         self.policy = RandomPolicy(core.actions, core.columns)
 
-        def recording(schema: object, states: np.ndarray, events: Events) -> None:
+        def recording(schema: object, states: np.ndarray, events: EventRows) -> None:
             self.events.append(events)
             apply(schema, states, events)
 
@@ -63,11 +63,10 @@ class Recorder:
         return everything.take(everything.type == TYPE[kind])
 
 
-def _named(events: Events) -> Events:
+def _named(events: EventRows) -> Events:
     """With customer ids, so that batches can be joined."""
-    return replace(
-        events, customers=np.array([f"{row:04d}" for row in range(N)], dtype=object), event_id=np.arange(len(events))
-    )
+    names = np.array([f"{row:04d}" for row in range(N)], dtype=object)
+    return Events(**vars(events), customers=names, event_id=np.arange(len(events)))
 
 
 def day_of(events: Events) -> IntArray:
