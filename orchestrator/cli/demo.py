@@ -73,8 +73,8 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
     console.rule("1  Train in simulation")
     console.print(
         "Simulated customers live twice with the same random numbers, once with one contact more or less: what it\n"
-        "adds, soon and later, is what the policy learns. [bold]These customers are SIMULATED[/bold]; their base rates are\n"
-        "fitted to real data (`journey fidelity`)."
+        "adds, soon and later, is what the policy learns. [bold]These customers are SIMULATED[/bold]; their base\n"
+        "rates are fitted to real data (`journey fidelity`)."
     )
     trained, version = _train(scenario, folder, store=Store(store), seed=seed, console=console)
     console.rule("2  Compare on other simulated customers")
