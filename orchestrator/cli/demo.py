@@ -187,7 +187,7 @@ def _ask(api: str, events: Events, retailer: Retailer, *, version: str, console:
             _post(f"{api}/v1/events", records[start : start + 1000])
         asked: dict[str, Any] = {"customer_id": household, "context": {"device": "mobile", "hour": 18}}
         if customer % 2:
-            asked |= {"channels": ["email", "store"], "context": {"placement": "newsletter", "hour": 9}}
+            asked |= {"channels": ["email", "store"], "context": {"hour": 9}}
         decision = _post(f"{api}/v1/decisions", asked)
         ranked = {c["id"]: c for c in decision["candidates"]}
         best = ranked[decision["action"]["id"]]
