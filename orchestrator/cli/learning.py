@@ -108,7 +108,7 @@ def train_command(
     evaluates and registers a version. The first becomes champion; later ones become challenger, for a reviewer to
     promote.
 
-    Examples: journey train --log data/hillstrom --reward visit
+    Example: journey train --log data/hillstrom --reward visit
 
     journey train --scenario baseline --iterations 6
     """
