@@ -314,3 +314,32 @@ def test_a_schema_travels_to_another_process() -> None:
     copy = pickle.loads(pickle.dumps(SCHEMA))  # noqa: S301 -- our own bytes
     assert copy == SCHEMA
     assert np.array_equal(copy.empty(2), SCHEMA.empty(2))
+
+
+def test_pressure_grows_by_the_same_with_every_contact_and_halves_with_the_half_life_of_fatigue() -> None:
+    email = SCHEMA.channels.index("email")
+    one, two, four = (seen(make(*[("sent", 0.0)] * k, channel=email), days=0)["email.pressure"] for k in (1, 2, 4))
+    assert one > 0
+    assert (two, four) == (pytest.approx(2 * one), pytest.approx(4 * one))
+    later = seen(make(*[("sent", 0.0)] * 4, channel=email), days=SCHEMA.half_lives.fatigue / DAY)
+    assert later["email.pressure"] == pytest.approx(two)
+    assert later["store.pressure"] == later["site.pressure"] == 0
+
+
+def test_value_follows_spend_and_halves_with_the_half_life_of_purchases() -> None:
+    half_life = SCHEMA.half_lives.purchase / DAY
+    small, large = (seen(make(("purchase", 0), value=value), days=0)["value"] for value in (60.0, 240.0))
+    assert large == pytest.approx(4 * small)
+    assert small > 0
+    assert seen(make(("purchase", 0), value=240.0), days=half_life)["value"] == pytest.approx(large / 2)
+    assert seen(make(("purchase", 0), value=1e6), days=0)["value"] == 3
+
+
+@pytest.mark.parametrize("contacts", [0, 2, 30])
+@pytest.mark.parametrize("spend", [0.0, 150.0, 1e5])
+def test_burden_is_pressure_times_value_and_no_larger_than_any_feature(contacts: int, spend: float) -> None:
+    email = SCHEMA.channels.index("email")
+    bought = make(("purchase", 0), value=spend)
+    row = seen(make(*[("sent", 0.0)] * contacts, channel=email), bought, days=0)
+    assert row["email.burden"] == pytest.approx(min(row["email.pressure"] * row["value"], 3))
+    assert row["store.burden"] == 0
