@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no bug: examples have no time limit.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 # The arrays of these tests are small: more threads only wait for each other. Read when NumPy is first imported, which
 # is why the fixtures below import what they need themselves.
