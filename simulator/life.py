@@ -48,6 +48,7 @@ class Life:
         scene: the customers with their moods, changed day by day.
         states: float64 (n, S), what is known about them, up to date at each moment.
         tally: what has happened so far.
+        undone: by day and slot, int64 (k,), customers of alerts for which no associate had the minutes.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Life:
         self.states = states.copy()
         self.tally = Tally(len(scene.people), days)
         self.days = days
+        self.undone: dict[tuple[int, int], IntArray] = {}
         self._scenario, self._schema = scenario, schema
         self._weekdays = np.array(scenario.world.weekday, dtype=np.float32)
 
@@ -77,13 +79,15 @@ class Life:
         self._drift()
         today = Day(scene, self._scenario.retailer.goals, self._weekdays, self.tally)
         rows = np.flatnonzero(turn == day % every)
-        today.contact(rows, (yield Moment(OUTBOUND, day, MORNING, rows)))
+        action = yield Moment(OUTBOUND, day, MORNING, rows)
+        self.undone[day, OUTBOUND] = rows[(action > 0) & ~today.contact(rows, action)]
         visits = today.visits()
         apply(self._schema, self.states, today.events.events())
         today.events = EventList()
         banner = yield Moment(ON_SITE, day, VISITING, visits.sessions.rows)
         alert = yield Moment(IN_STORE, day, VISITING, visits.in_store)
-        today.end(visits, banner, alert)
+        done = today.end(visits, banner, alert)
+        self.undone[day, IN_STORE] = visits.in_store[(alert > 0) & ~done]
         apply(self._schema, self.states, today.events.events())
 
     def copy(self) -> Life:
@@ -92,6 +96,7 @@ class Life:
         twin.scene = replace(self.scene, moods=self.scene.moods.copy())
         twin.states = self.states.copy()
         twin.tally = copy.deepcopy(self.tally)
+        twin.undone = dict(self.undone)
         return twin
 
     def _drift(self) -> None:

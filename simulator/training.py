@@ -38,7 +38,7 @@ PHASES: tuple[Phase, ...] = ("gather", "learn", "evaluate")
 LEARNED = ("click_greedy", "myopic", "journey")
 REFERENCE = "journey"
 # The first data: mostly silence, so that what a contact does is seen on customers who are not worn out.
-FIRST_HOLD, LATER_HOLD = 0.7, 0.3
+FIRST_HOLD, LATER_HOLD = 0.9, 0.3
 _ITERATION = "iteration.json"
 
 

@@ -15,7 +15,7 @@ from simulator.errors import RunError
 from simulator.learning import LearningSettings
 from simulator.run_spec import FORMAT, RunSpec, scenario_content
 from simulator.scenarios import Scenario
-from simulator.twins import LATER
+from simulator.twins import WHOLE
 
 # Seeds of populations learned from, held out, and given by users (0, 1, ...) are three ranges that never meet.
 _LEARNED_FROM, _HELD_OUT = 2 << 32, 1 << 32
@@ -29,7 +29,7 @@ class TrainingPlan:
     Attributes:
         iterations: of gathering, learning and evaluating.
         customers: new ones per iteration, to learn from.
-        days: they live; longer than what twins are waited for.
+        days: they live; at least as many as a twin does.
         block_size: customers per block.
         seed: of everything.
         evaluation_customers: held out; the same in every iteration.
@@ -55,8 +55,8 @@ class TrainingPlan:
                 raise RunError(f"{name} = {getattr(self, name)}: must be at least 1")
         if self.seed < 0:
             raise RunError(f"seed = {self.seed}: must not be negative")
-        if self.days <= LATER:
-            raise RunError(f"days = {self.days}: what a contact leads to is waited for {LATER} days; give more")
+        if self.days < WHOLE:
+            raise RunError(f"days = {self.days}: a twin lives {WHOLE} days; give at least as many")
 
     def units(self, iteration: int) -> list[Unit]:
         """The blocks of new customers of an iteration, in the order they are learned from."""

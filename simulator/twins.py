@@ -17,15 +17,20 @@ import numpy as np
 from orchestrator.decisions import Decisions
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from policies.policy import Policy
+from simulator.errors import RunError
 from simulator.life import OUTBOUND, Life, Moment
 from simulator.rollout import Block
 from simulator.streams import Streams
+from simulator.world.day import NOBODY
 
 BRANCH_EVERY = 10  # days from one branching to the next
-SOON = 7  # days in which a contact's own answers come
-LATER = 75  # days after which no difference is waited for
-CHANGED_WITHIN = 2  # days in which each customer's one changed decision comes up
-OUTBOUND_SHARE = 0.6  # of changes; the others are on the site or in the store
+SOON = 8  # days in which a contact's own answers come
+LATER = 70  # days after which no difference is waited for
+CHANGED_WITHIN = 10  # days in which each customer's one changed decision comes up
+WHOLE = CHANGED_WITHIN + LATER  # days a twin lives
+# Of customers, whose change is an e-mail or a call; the others' is their next visit's, or outbound if none comes.
+OUTBOUND_SHARE = 0.5
+OUTBOUND_AFTER = 7  # days without a visit
 BEST_SHARE = 0.5  # of contacts tried that are the policy's own best; the others are drawn uniformly
 
 
@@ -38,7 +43,7 @@ class Twins:
         eligible: bool (m, A).
         action: int64 (m,), the contact; never hold.
         soon: float64 (m,), money it added within `SOON` days, before its own cost.
-        later: float64 (m,), money it added from then to `LATER` days.
+        later: float64 (m,), money it added from then to `LATER` days after it.
         clicks: float64 (m,), clicks it added soon.
     """
 
@@ -62,21 +67,28 @@ def live_twins(block: Block, policy: Policy) -> Twins:
     """Let a block live under a policy, and branch off twins every `BRANCH_EVERY` days.
 
     Args:
-        block: with a horizon longer than `LATER` days.
+        block: with a horizon of `WHOLE` days or more.
         policy: decides in both lives, but for the one change.
+
+    Raises:
+        RunError: the horizon is too short, or nobody could be contacted.
     """
+    if block.days < WHOLE:
+        raise RunError(f"days = {block.days}: a twin lives {WHOLE} days; give at least as many")
     main = _Driven(block, policy)
     branches: list[_Driven] = []
     for day in range(block.days):
-        if day % BRANCH_EVERY == 0 and day + LATER <= block.days:
+        if day % BRANCH_EVERY == 0 and day + WHOLE <= block.days:
             branches.append(main.branch())
         main.live_day()
     pairs = []
     for branch in branches:
         branch.change = _Change(block, day=branch.day)
-        while branch.day < branch.change.day + LATER:
+        while branch.day < branch.change.day + WHOLE:
             branch.live_day()
         pairs += branch.change.pairs(main.life, branch.life)
+    if not pairs:
+        raise RunError(f"block {block.index}: no customer was ever eligible for a contact; nothing can be tried")
     return Twins.concat(pairs)
 
 
@@ -119,16 +131,20 @@ class _Change:
         self._cost = block.setting.core.actions.cost.astype(np.float64)
         # Numbers of their own: a twin's life must not depend on what is tried.
         self._streams = Streams(block.seed, -1_000_000 - block.index)
-        self._outbound = self._streams.uniforms("twin slot", day, n) < OUTBOUND_SHARE
+        random = self._streams.generator("twin turn", day)
+        self._outbound = random.random(n) < OUTBOUND_SHARE
+        # Spread over the days, so that tried calls do not take each other's minutes.
+        self._outbound_from = day + np.where(self._outbound, random.integers(0, CHANGED_WITHIN, n), OUTBOUND_AFTER)
         self._changed = np.zeros(n, dtype=bool)
-        self._parts: list[tuple[IntArray, IntArray, IntArray, Decisions, IntArray]] = []
+        self._parts: list[_Tried] = []
 
     def apply(self, made: Decisions, moment: Moment) -> IntArray:
         """The actions of a moment, changed for customers whose turn it is."""
         action, rows = made.action.copy(), moment.rows
         if moment.day >= self.day + CHANGED_WITHIN:
             return action
-        due = ~self._changed[rows] & (self._outbound[rows] == (moment.slot == OUTBOUND))
+        outbound = moment.slot == OUTBOUND
+        due = ~self._changed[rows] & ((moment.day >= self._outbound_from[rows]) if outbound else ~self._outbound[rows])
         contacts = made.eligible.copy()
         contacts[:, 0] = False
         chosen = np.flatnonzero(due & contacts.any(axis=1))
@@ -143,25 +159,42 @@ class _Change:
         contact = np.where(held, tried, action[chosen])
         action[chosen] = np.where(held, tried, 0)
         self._changed[rows[chosen]] = True
-        self._parts.append((chosen, rows[chosen], np.where(held, 1, -1), made, contact))
+        self._parts.append(_Tried(moment, rows[chosen], made.features[chosen], made.eligible[chosen], contact, held))
         return action
 
     def pairs(self, main: Life, twin: Life) -> list[Twins]:
         """What the changes led to, once both lives are lived."""
-        days = slice(self.day, self.day + LATER)
-        money = twin.tally.margin[:, days].astype(np.float64) - main.tally.margin[:, days]
-        clicks = twin.tally.clicks[:, days].astype(np.float64) - main.tally.clicks[:, days]
+        money = twin.tally.margin.astype(np.float64) - main.tally.margin
+        clicks = twin.tally.clicks.astype(np.float64) - main.tally.clicks
         found = []
-        for chosen, rows, sign, made, contact in self._parts:
-            soon = sign * money[rows, : SOON + CHANGED_WITHIN].sum(axis=1) + self._cost[contact]
+        for tried in self._parts:
+            kept, slot = tried.rows, (tried.moment.day, tried.moment.slot)
+            # Without an associate's minutes there was no contact, and nothing can be learned of one.
+            undone = [life.undone.get(slot, NOBODY) for life in (main, twin)]
+            done = ~np.where(tried.added, np.isin(kept, undone[1]), np.isin(kept, undone[0]))
+            kept, contact, sign = kept[done], tried.contact[done], np.where(tried.added[done], 1, -1)
+            at = tried.moment.day
+            soon, later = slice(at, at + SOON), slice(at + SOON, at + LATER)
             found.append(
                 Twins(
-                    features=made.features[chosen],
-                    eligible=made.eligible[chosen],
+                    features=tried.features[done],
+                    eligible=tried.eligible[done],
                     action=contact,
-                    soon=soon,
-                    later=sign * money[rows, SOON + CHANGED_WITHIN :].sum(axis=1),
-                    clicks=sign * clicks[rows, : SOON + CHANGED_WITHIN].sum(axis=1),
+                    soon=sign * money[kept, soon].sum(axis=1) + self._cost[contact],
+                    later=sign * money[kept, later].sum(axis=1),
+                    clicks=sign * clicks[kept, soon].sum(axis=1),
                 )
             )
         return found
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """Changed decisions of one moment: customers `rows` (k,), the contact, and whether it was added or held back."""
+
+    moment: Moment
+    rows: IntArray
+    features: Float32Array
+    eligible: BoolArray
+    contact: IntArray
+    added: BoolArray

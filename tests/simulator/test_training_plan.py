@@ -8,14 +8,14 @@ import pytest
 
 from simulator.errors import RunError
 from simulator.training_plan import TrainingPlan
-from simulator.twins import LATER
+from simulator.twins import WHOLE
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"iterations": 0}, "iterations = 0: must be at least 1"),
-        ({"days": LATER}, f"days = {LATER}: .* waited for {LATER} days"),
+        ({"days": WHOLE - 1}, f"days = {WHOLE - 1}: a twin lives {WHOLE} days"),
         ({"seed": -1}, "seed = -1"),
     ],
 )

@@ -12,14 +12,15 @@ from orchestrator.decisions import DecisionCore, Decisions
 from policies.arrays import IntArray
 from policies.baselines import FixedPolicy, RandomPolicy
 from policies.policy import Policy
+from simulator.errors import RunError
 from simulator.rollout import Block, Setting
-from simulator.twins import BRANCH_EVERY, LATER, Twins, live_twins
+from simulator.twins import BRANCH_EVERY, WHOLE, Twins, live_twins
 
 CUSTOMERS = 60
 THANK = "email.thank"
 
 
-def block(setting: Setting, *, seed: int = 0, days: int = LATER) -> Block:
+def block(setting: Setting, *, seed: int = 0, days: int = WHOLE) -> Block:
     return Block(setting, seed=seed, block=0, customers=CUSTOMERS, days=days)
 
 
@@ -48,6 +49,15 @@ class HalfUnreachable(DecisionCore):
 def silent(baseline: Setting) -> Twins:
     """Of a policy that never contacts anybody."""
     return live_twins(block(baseline), fixed(baseline))
+
+
+@pytest.fixture(scope="module")
+def no_minutes(baseline: Setting) -> Setting:
+    """A retailer whose associates never have time."""
+    world = baseline.scenario.world
+    associates = world.associates.model_copy(update={"minutes_per_store": 0.0})
+    changed = world.model_copy(update={"associates": associates})
+    return replace(baseline, scenario=replace(baseline.scenario, world=changed))
 
 
 def test_each_pair_is_an_eligible_contact_never_hold(silent: Twins) -> None:
@@ -101,10 +111,30 @@ def test_contacts_the_policy_would_make_are_held_back_instead(baseline: Setting)
     assert np.median(np.abs(found.soon[mailed])) < 1e-5
 
 
+def test_an_alert_nobody_had_time_for_makes_no_pair(no_minutes: Setting, silent: Twins) -> None:
+    by_store = [action.startswith("store.") for action in no_minutes.core.actions.ids]
+    tried = live_twins(block(no_minutes), fixed(no_minutes))
+    assert np.array(by_store)[silent.action].sum() > 5
+    assert len(tried)
+    assert not np.array(by_store)[tried.action].any()
+
+
+def test_held_back_alerts_nobody_had_time_for_make_no_pair_either(no_minutes: Setting) -> None:
+    calls = fixed(no_minutes, "store.service")
+    found = live_twins(block(no_minutes), calls)
+    assert not np.isin(found.action, no_minutes.core.actions.index("store.service")).any()
+
+
+def test_a_horizon_too_short_for_a_twin_is_refused(baseline: Setting) -> None:
+    with pytest.raises(RunError, match=f"days = {WHOLE - 1}: a twin lives {WHOLE} days"):
+        live_twins(block(baseline, days=WHOLE - 1), fixed(baseline))
+
+
 def test_branches_add_pairs_and_end_with_the_horizon(baseline: Setting, silent: Twins) -> None:
-    longer = live_twins(block(baseline, days=LATER + BRANCH_EVERY), fixed(baseline))
+    longer = live_twins(block(baseline, days=WHOLE + BRANCH_EVERY), fixed(baseline))
     assert len(silent) < len(longer) <= 2 * CUSTOMERS
-    assert len(live_twins(block(baseline, days=LATER + BRANCH_EVERY - 1), fixed(baseline))) <= CUSTOMERS
+    one_day_short = live_twins(block(baseline, days=WHOLE + BRANCH_EVERY - 1), fixed(baseline))
+    assert len(one_day_short) <= CUSTOMERS
 
 
 def test_pairs_are_put_one_after_the_other(silent: Twins) -> None:
