@@ -35,17 +35,20 @@ class Critic:
         columns: the F feature columns.
         base: float64 (A,), money of a contact at rest, about a customer without recent spend; 0 for hold.
         slopes: float64 (A, 3), money per unit of pressure, burden and value; equal within a channel.
+        covariance: float64 (A, 4, 4), of base and slopes.
     """
 
     actions: ActionSet
     columns: tuple[str, ...]
     base: Float64Array
     slopes: Float64Array
+    covariance: Float64Array
 
     @classmethod
     def none(cls, actions: ActionSet, columns: tuple[str, ...]) -> Critic:
         """The critic that sees no future: with it, learning is myopic."""
-        return cls(actions, columns, np.zeros(len(actions)), np.zeros((len(actions), len(_SLOPES))))
+        a, k = len(actions), len(_SLOPES)
+        return cls(actions, columns, np.zeros(a), np.zeros((a, k)), np.zeros((a, 1 + k, 1 + k)))
 
     @classmethod
     def fit(
@@ -69,7 +72,7 @@ class Critic:
             weight: float64 (n,), inverse variances, mean 1.
         """
         channels, intents = _labels(actions, "channel="), _labels(actions, "intent=")
-        base, slopes = np.zeros(len(actions)), np.zeros((len(actions), len(_SLOPES)))
+        critic = cls.none(actions, columns)
         for channel in sorted(set(channels) - {""}):
             own = np.array([c == channel for c in channels])
             rows = np.flatnonzero(own[action])
@@ -81,20 +84,39 @@ class Critic:
             design = np.column_stack([np.ones(len(rows)), state, np.eye(len(kinds))[kind[action[rows]]]])
             weighted = design * weight[rows, None]
             ridge = np.diag([1.0, *[_RIDGE_SLOPE] * len(_SLOPES), *[_RIDGE_INTENT] * len(kinds)])
-            theta = np.linalg.solve(weighted.T @ design + ridge, weighted.T @ later[rows])
-            base[own] = theta[0] + theta[1 + len(_SLOPES) :][kind[own]]
-            slopes[own] = theta[1 : 1 + len(_SLOPES)]
-        return cls(actions, columns, base, slopes)
+            inverse = np.linalg.inv(weighted.T @ design + ridge)
+            theta = inverse @ (weighted.T @ later[rows])
+            scores = weighted * (later[rows] - design @ theta)[:, None]
+            covariance = inverse @ (scores.T @ scores) @ inverse
+            for a in np.flatnonzero(own):
+                to_base = np.zeros((1 + len(_SLOPES), len(theta)))
+                to_base[:, : 1 + len(_SLOPES)] = np.eye(1 + len(_SLOPES))
+                to_base[0, 1 + len(_SLOPES) + kind[a]] = 1
+                of_action = to_base @ theta
+                critic.base[a], critic.slopes[a] = of_action[0], of_action[1:]
+                critic.covariance[a] = to_base @ covariance @ to_base.T
+        return critic
 
     def later(self, features: Float32Array, action: IntArray) -> Float64Array:
         """Expected later money of contacts (n,) about customers (n, F), compared with not contacting; float64 (n,)."""
-        expected = self.base[action].copy()
+        state = self._states(features, action)
+        return np.asarray(np.einsum("ij,ij->i", state, np.column_stack([self.base, self.slopes])[action]))
+
+    def deviation(self, features: Float32Array, action: IntArray) -> Float64Array:
+        """Standard errors of `later`; float64 (n,)."""
+        state = self._states(features, action)
+        variance = np.einsum("ij,ijk,ik->i", state, self.covariance[action], state)
+        return np.asarray(np.sqrt(np.maximum(variance, 0)), dtype=np.float64)
+
+    def _states(self, features: Float32Array, action: IntArray) -> Float64Array:
+        """What base and slopes are multiplied with, float64 (n, 4); zero for hold."""
+        states = np.zeros((len(action), 1 + len(_SLOPES)))
         channels = np.array(_labels(self.actions, "channel="))
         for channel in sorted(set(channels) - {""}):
             rows = np.flatnonzero(channels[action] == channel)
-            state = _state(self.columns, channel, features[rows])
-            expected[rows] += np.einsum("ij,ij->i", state, self.slopes[action[rows]])
-        return expected
+            states[rows, 0] = 1
+            states[rows, 1:] = _state(self.columns, channel, features[rows])
+        return states
 
 
 def inverse_variance(columns: tuple[str, ...], features: Float32Array, residual: Float64Array) -> Float64Array:
@@ -103,6 +125,8 @@ def inverse_variance(columns: tuple[str, ...], features: Float32Array, residual:
     The square root of the inverse variance is taken: between plain and generalised least squares, so that those who
     spend much, about whom there is most to lose, still count.
     """
+    if missing := [name for name in ("value", "frequency") if name not in columns]:
+        raise FeatureError(f"noise is told by the columns value and frequency; missing: {', '.join(missing)}")
     value, often = (features[:, columns.index(name)].astype(np.float64) for name in ("value", "frequency"))
     design = np.column_stack([np.ones(len(value)), value, value**2, often])
     coefficients = np.linalg.lstsq(design, np.log(residual**2 + _SMALLEST), rcond=None)[0]

@@ -7,7 +7,8 @@ zero the more, the more special it is (a normal prior per level; Gelman & Hill 2
     effect(x, a) = channel + intent in channel + subject + action
                  + (channel + intent in channel) * (what this customer did with the action's category and channel)
 
-Sums over rows are all that is kept, so that any number of batches can be added.
+Sums over rows are all that is kept, so that any number of batches can be added. What remains uncertain is the normal
+posterior of the weights.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class EffectModel:
         self.actions, self.columns = actions, columns
         parts = [_parts(features) for features in actions.features]
         self._fixed, fixed_sd = _indicators(parts, {"channel": _CHANNEL, "intent": _INTENT, "subject": _SUBJECT})
-        self._fixed = np.hstack([self._fixed, np.eye(len(actions))])
+        contacts = np.array([bool(p) for p in parts])
+        self._fixed = np.hstack([self._fixed, np.eye(len(actions)) * contacts])
         self._slopes, slope_sd = _indicators(parts, {"channel": _SLOPE, "intent": _INTENT_SLOPE})
         names = sorted({pair.name for pairs in actions.pairs for pair in pairs})
         position = {column: i for i, column in enumerate(columns)}
@@ -56,6 +58,7 @@ class EffectModel:
         self._moment = np.zeros(len(sd))
         self._noise, self._rows = 0.0, 0.0
         self.weights: Float64Array = np.zeros(len(sd))
+        self._covariance: Float64Array = np.diag(sd**2)
 
     def add(self, features: Float32Array, action: IntArray, effect: Float64Array, weight: Float64Array) -> None:
         """Add rows and estimate anew.
@@ -66,8 +69,9 @@ class EffectModel:
             effect: float64 (n,), what it added.
             weight: float64 (n,), inverse variances up to a factor.
         """
-        for start in range(0, len(action), _BLOCK):
-            rows = slice(start, start + _BLOCK)
+        if not len(action):
+            return
+        for rows in _blocks(len(action)):
             design = self._design(features[rows], action[rows])
             weighted = design * weight[rows, None]
             self._gram += weighted.T @ design
@@ -75,19 +79,31 @@ class EffectModel:
         self._noise += float(np.sum(weight * effect**2))
         self._rows += len(action)
         variance = max(self._noise / self._rows, 1e-12)
-        ridge = self._gram / variance + np.diag(self._precision)
-        self.weights = np.asarray(np.linalg.solve(ridge, self._moment / variance), dtype=np.float64)
+        self._covariance = np.asarray(np.linalg.inv(self._gram / variance + np.diag(self._precision)), dtype=np.float64)
+        self.weights = self._covariance @ (self._moment / variance)
 
     def effect(self, features: Float32Array, action: IntArray) -> Float64Array:
         """Expected effect of actions (n,) on customers (n, F); float64 (n,)."""
-        blocks = [slice(start, start + _BLOCK) for start in range(0, len(action), _BLOCK)]
-        return np.concatenate([self._design(features[b], action[b]) @ self.weights for b in blocks] or [np.empty(0)])
+        parts = [self._design(features[rows], action[rows]) @ self.weights for rows in _blocks(len(action))]
+        return np.concatenate([np.empty(0), *parts])
+
+    def deviation(self, features: Float32Array, action: IntArray) -> Float64Array:
+        """Posterior standard deviations of `effect`; float64 (n,)."""
+        variance = np.empty(len(action))
+        for rows in _blocks(len(action)):
+            design = self._design(features[rows], action[rows])
+            variance[rows] = np.einsum("ij,ij->i", design @ self._covariance, design)
+        return np.asarray(np.sqrt(np.maximum(variance, 0)), dtype=np.float64)
 
     def _design(self, features: Float32Array, action: IntArray) -> Float64Array:
         padded = np.hstack([features, np.zeros((len(features), 1), dtype=features.dtype)])
         seen = np.take_along_axis(padded, self._looked_up[action], axis=1).astype(np.float64)
         slopes = (self._slopes[action][:, :, None] * seen[:, None, :]).reshape(len(action), -1)
         return np.hstack([self._fixed[action], slopes])
+
+
+def _blocks(n: int) -> list[slice]:
+    return [slice(start, start + _BLOCK) for start in range(0, n, _BLOCK)]
 
 
 def _parts(features: Sequence[tuple[str, str, float]]) -> dict[str, Label]:
@@ -109,4 +125,4 @@ def _indicators(parts: list[dict[str, Label]], levels: dict[str, float]) -> tupl
         for label in sorted({p[level] for p in parts if level in p}):
             columns.append([float(p.get(level) == label) for p in parts])
             deviations.append(sd)
-    return np.array(columns).T, np.array(deviations)
+    return np.array(columns).reshape(len(columns), len(parts)).T, np.array(deviations)

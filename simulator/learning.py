@@ -17,6 +17,7 @@ from policies.feedback import MONEY, LoggedFeedback
 from policies.policy import Policy
 from policies.rate_ladder import RateLadder
 from policies.vw_policy import VWPolicy, VWSettings
+from simulator.errors import RunError
 from simulator.twins import Twins
 
 GREEDY = Explorer(kind="greedy")
@@ -38,6 +39,12 @@ class LearningSettings:
         critic: whether the future counts; without it the journey policy is the myopic one.
         pairs: whether policies see what this customer did with an action's own category and channel.
         explore: whether policies gather data and are served with exploration.
+        caution: standard errors taken off an effect before it is learned, so that contacts are made for what is
+            known of them and not for the luck of few pairs (pessimism; Jin, Yang & Wang 2021, "Is pessimism provably
+            efficient for offline RL?").
+
+    Raises:
+        RunError: `caution` is negative.
     """
 
     rates: tuple[float, ...] = (0.005, 0.02, 0.1, 0.5)
@@ -46,10 +53,17 @@ class LearningSettings:
     critic: bool = True
     pairs: bool = True
     explore: bool = True
+    caution: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.caution >= 0:
+            raise RunError(f"caution = {self.caution}: must be 0 or more standard errors")
 
 
 class Learner:
-    """Learns from one batch of twins after the other; `start` is a policy the journey policy begins with.
+    """Learns from one batch of twins after the other, each of one pair or more.
+
+    `start` is a policy the journey policy begins with.
 
     Attributes:
         critic: fitted to the latest batches.
@@ -90,10 +104,12 @@ class Learner:
         self._clicks.add(twins.features, twins.action, twins.clicks, np.ones(len(twins)))
         if self.settings.critic:
             self._refit_critic()
-        soon = self._soon.effect(twins.features, twins.action)
+        pairs, caution = (twins.features, twins.action), self.settings.caution
+        soon, unsure = self._soon.effect(*pairs), self._soon.deviation(*pairs)
+        both = np.hypot(unsure, self.critic.deviation(*pairs))
         targets = {
-            "journey": soon + self.critic.later(twins.features, twins.action),
-            "myopic": soon,
+            "journey": soon + self.critic.later(*pairs) - caution * both,
+            "myopic": soon - caution * unsure,
             "click_greedy": self._clicks.effect(twins.features, twins.action),
         }
         for name, ladder in self._ladders.items():

@@ -97,12 +97,36 @@ def test_a_critic_fitted_to_nothing_and_none_see_no_future() -> None:
         assert critic.later(features, action).tolist() == [0.0] * 50
 
 
+def test_deviations_tell_how_far_off_the_critic_is_whatever_the_noise() -> None:
+    fresh, contact, truth = rows(30, seed=99)
+    off = []
+    for seed in range(60):
+        features, action, later = rows(3_000, seed=seed)
+        value = features[:, COLUMNS.index("value")].astype(np.float64)
+        noise = np.random.default_rng(500 + seed).normal(size=len(later)) * (0.1 + value)
+        critic = fit(features, action, later + noise, np.full(len(later), 1.0))
+        off.append((critic.later(fresh, contact) - truth) / critic.deviation(fresh, contact))
+        assert critic.deviation(fresh, np.zeros(30, dtype=np.int64)).tolist() == [0.0] * 30
+    spread = np.array(off).std(axis=0)  # the prior's bias left out
+    assert 0.8 < spread.mean() < 1.2
+
+
+def test_a_critic_that_sees_no_future_is_sure_of_it() -> None:
+    features, action, _ = rows(50)
+    assert Critic.none(ACTIONS, COLUMNS).deviation(features, action).tolist() == [0.0] * 50
+
+
 def test_missing_columns_are_named() -> None:
     features, action, later = rows(50)
     kept = [i for i, name in enumerate(COLUMNS) if name != "email.burden"]
     columns = tuple(COLUMNS[i] for i in kept)
     with pytest.raises(FeatureError, match=r"missing: email\.burden$"):
         Critic.fit(ACTIONS, columns, features=features[:, kept], action=action, later=later, weight=np.ones(50))
+
+
+def test_columns_that_tell_noise_are_named_where_missing() -> None:
+    with pytest.raises(FeatureError, match="value and frequency; missing: frequency"):
+        inverse_variance(("value",), np.ones((3, 1), dtype=np.float32), np.ones(3))
 
 
 def test_inverse_variances_have_mean_one_and_fall_with_noise() -> None:

@@ -101,6 +101,53 @@ def test_nothing_seen_is_no_effect() -> None:
     assert EffectModel(ACTIONS, COLUMNS).effect(FRESH[:0], EVERY[:0]).shape == (0,)
 
 
+def test_no_rows_change_nothing() -> None:
+    features, action, noise = rows(300)
+    model, same = EffectModel(ACTIONS, COLUMNS), EffectModel(ACTIONS, COLUMNS)
+    for each in (model, same):
+        each.add(features, action, noise, np.ones(300))
+    same.add(features[:0], action[:0], noise[:0], np.empty(0))
+    np.testing.assert_array_equal(same.weights, model.weights)
+    untaught = EffectModel(ACTIONS, COLUMNS)
+    untaught.add(features[:0], action[:0], noise[:0], np.empty(0))
+    assert not untaught.weights.any()
+
+
+def test_actions_without_a_channel_have_no_effect() -> None:
+    bare = ActionSet(("hold", "a"), ((), (ActionFeature("A", "action=a", 1.0),)), ((), ()))
+    model = EffectModel(bare, ())
+    model.add(np.empty((5, 0), dtype=np.float32), np.ones(5, dtype=np.int64), np.ones(5), np.ones(5))
+    assert model.effect(np.empty((2, 0), dtype=np.float32), np.arange(2)).tolist() == [0.0, 0.0]
+
+
+def test_deviations_tell_how_far_off_effects_are() -> None:
+    off = []
+    for seed in range(40):
+        features, action, noise = rows(400, seed=seed)
+        random = np.random.default_rng(1_000 + seed)
+        # Effects as the model believes them to be: one of the channel, the others of its parts.
+        channel, action_own = 0.3 * random.normal(size=2), 0.03 * random.normal(size=A)
+        truth = np.array([0.0, *(channel[CHANNELS.index(c)] for c, _, _ in LABELS)]) + action_own
+        model = EffectModel(ACTIONS, COLUMNS)
+        model.add(features, action, truth[action] + noise, np.ones(len(action)))
+        off.append(((model.effect(FRESH, EVERY) - truth) / np.maximum(model.deviation(FRESH, EVERY), 1e-9))[1:])
+    within = np.abs(np.concatenate(off)) < 2
+    assert 0.9 < within.mean() <= 1
+    assert np.concatenate(off).std() > 0.4  # nor are they boundless
+
+
+def test_deviations_fall_with_what_is_seen_and_hold_has_none() -> None:
+    features, action, noise = rows(20_000)
+    model = EffectModel(ACTIONS, COLUMNS)
+    before = model.deviation(FRESH, EVERY)
+    model.add(features, action, noise, np.ones(len(action)))
+    after = model.deviation(FRESH, EVERY)
+    assert before[0] == after[0] == 0
+    assert (after[1:] < before[1:] / 3).all()
+    assert (model.deviation(np.ones_like(FRESH), EVERY)[1:] > 0).all()
+    assert model.deviation(FRESH[:0], EVERY[:0]).shape == (0,)
+
+
 def test_without_look_ups_customers_are_alike() -> None:
     features, action, noise = rows(2_000)
     model = EffectModel(catalogue(pairs=False), COLUMNS)

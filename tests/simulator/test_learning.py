@@ -9,6 +9,7 @@ import pytest
 
 from policies.policy import Policy
 from policies.vw_policy import VWPolicy
+from simulator.errors import RunError
 from simulator.learning import GATHERING, GREEDY, SERVED, Learner, LearningSettings
 from simulator.rollout import Setting
 from simulator.twins import Twins
@@ -33,7 +34,7 @@ def made_up(setting: Setting, *, n: int = 500, seed: int = 0) -> Twins:
     )
 
 
-def learned(setting: Setting, *batches: Twins, **changes: bool) -> Learner:
+def learned(setting: Setting, *batches: Twins, **changes: bool | float) -> Learner:
     learner = Learner(setting.core.actions, setting.core.columns, replace(SETTINGS, **changes))  # type: ignore[arg-type]
     for batch in batches:
         learner.learn(batch)
@@ -78,6 +79,23 @@ def test_without_the_critic_journey_is_myopic(baseline: Setting) -> None:
     assert (scores(policies["click_greedy"]) != scores(policies["myopic"])).any()
     assert not blind.critic.base.any()
     assert not blind.critic.slopes.any()
+
+
+def test_caution_keeps_from_contacting_for_luck(baseline: Setting) -> None:
+    """Contacts that do nothing but noise: few pairs find some that seem to pay."""
+    random, n = np.random.default_rng(3), 2_000
+    luck = replace(made_up(baseline, n=n), soon=random.normal(size=n), later=random.normal(size=n))
+    paying = {
+        caution: (scores(learned(baseline, luck, caution=caution).policies()["journey"]) > 0).mean()
+        for caution in (0.0, 2.0)
+    }
+    assert paying[0.0] > 0.4
+    assert paying[2.0] < 0.1
+
+
+def test_negative_caution_is_refused() -> None:
+    with pytest.raises(RunError, match=r"caution = -1\.0: must be 0 or more"):
+        LearningSettings(caution=-1.0)
 
 
 def test_a_second_batch_is_learned_on_top_of_the_first(baseline: Setting, whole: Learner) -> None:
