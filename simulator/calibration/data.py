@@ -24,7 +24,6 @@ CDNOW_SUMMARY = "cdnow/cdnow_customers_summary_with_transactions.csv"
 BASKETS = "dunnhumby/baskets.parquet"
 CAMPAIGNS = "dunnhumby/campaigns.parquet"
 CAMPAIGN_DESCRIPTIONS = "dunnhumby/campaign_descriptions.parquet"
-DEMOGRAPHICS = "dunnhumby/demographics.parquet"
 REDEMPTIONS = "dunnhumby/coupon_redemptions.parquet"
 HILLSTROM = "hillstrom/hillstrom_dev.csv.gz"
 
@@ -222,16 +221,6 @@ def read_redemptions(data: Path) -> Redemptions:
         campaign=_whole(data, REDEMPTIONS, table, "campaign_id"),
         day=_days(data, REDEMPTIONS, table["redemption_date"], since=JOURNEY_START),
     )
-
-
-def read_demographics(data: Path) -> IntArray:
-    """Households of Complete Journey that told who they are, int64 (m,).
-
-    Raises:
-        CalibrationError: the file is missing, damaged or of another shape.
-    """
-    table = _table(data, DEMOGRAPHICS, pd.read_parquet, ("household_id",))
-    return _whole(data, DEMOGRAPHICS, table, "household_id")
 
 
 def read_mail_test(data: Path) -> MailTest:

@@ -84,7 +84,6 @@ def _with(world: WorldSettings, numbers: Mapping[str, FittedNumber]) -> WorldSet
 def _directly(folder: Path, world: WorldSettings) -> tuple[tuple[float, ...], dict[str, FittedNumber]]:
     found = {name: fitted.value for name, fitted in fit(folder).items()}
     shares = [found[f"journey.weekday.{day}"] for day in WEEKDAYS]
-    told = len(data.read_demographics(folder))
     store = without_complements(found["journey.basket_log_mean"], found["journey.basket_log_sd"], world.baskets)
     floor = found["hillstrom.order_floor"]
     site = without_complements(found["hillstrom.order_log_mean"], found["hillstrom.order_log_sd"], world.baskets)
@@ -98,10 +97,6 @@ def _directly(folder: Path, world: WorldSettings) -> tuple[tuple[float, ...], di
     baskets = "Complete Journey, log-normal less complements"
     orders = "Hillstrom, log-normal less complements, censored at the floor"
     numbers = {
-        "population.known_attributes": (
-            told / trips.PANEL,
-            f"Complete Journey, {told:,} of {trips.PANEL:,} households told their demographics",
-        ),
         "shopping.regular_shape": (rates.shape, start),
         "shopping.regular_rate": (rates.rate, start),
         "shopping.occasional_shape": (found["cdnow.r"], cdnow),

@@ -81,7 +81,6 @@ def approach(scene: Scene, rows: IntArray, action: IntArray, *, minutes: Minutes
     accepted = done & moods.alive[rows] & (scene.uniforms(name, rows) < expit(log_odds))
     hazard = np.minimum(settings.opt_out * np.exp(np.minimum(felt, 6)), _LARGEST_HAZARD)
     opted_out = done & ~accepted & (scene.uniforms(f"{name} opt out", rows) < hazard)
-    moods.store_reachable[rows[opted_out]] = False
     ignored = done & ~accepted
     goodwill.change(moods, rows[ignored], settings.dismiss_goodwill * (1 + felt[ignored]))
     strength = 1.0 if in_store else _PHONE_STRENGTH

@@ -229,9 +229,9 @@ class Day:
         scene, moods = self.scene, self.scene.moods
         rows = np.flatnonzero(moods.return_due == scene.day)
         paid = moods.return_value[rows]
-        self.events.add(
-            "return", rows, at=moment(scene.day, MORNING - 1), category=moods.return_category[rows], value=paid
-        )
+        # Not before the morning's decisions, which do not know of it yet.
+        at = moment(scene.day, MORNING)
+        self.events.add("return", rows, at=at, category=moods.return_category[rows], value=paid)
         self._tally.add("returns", rows)
         self._tally.add("revenue", rows, -paid)
         fixed = self._goals.worth("return")

@@ -19,7 +19,6 @@ class Moods:
     Attributes:
         alive: bool (n,), has not left for good.
         reachable: bool (n,), may be e-mailed.
-        store_reachable: bool (n,), associates may approach them.
         goodwill: float32 (n,), 0 is neutral.
         fatigue: float32 (n, 2), recent contacts by e-mail and by associates, decayed.
         expected_discount: float32 (n,), share of the price.
@@ -38,7 +37,6 @@ class Moods:
 
     alive: BoolArray
     reachable: BoolArray
-    store_reachable: BoolArray
     goodwill: Float32Array
     fatigue: Float32Array
     expected_discount: Float32Array
@@ -68,7 +66,6 @@ class Moods:
         return cls(
             alive=np.ones(n, dtype=bool),
             reachable=opted_in.copy(),
-            store_reachable=np.ones(n, dtype=bool),
             goodwill=goodwill.astype(np.float32),
             fatigue=np.zeros((n, 2), dtype=np.float32),
             expected_discount=zeros(),

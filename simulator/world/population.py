@@ -34,7 +34,6 @@ class Population:
         sensitivity: float32 (n,), how fast contacts tire, 1 is typical.
         price_sensitivity: float32 (n,), 1 is typical.
         opted_in: bool (n,), to e-mail, at the start.
-        attributes_known: bool (n,), told who they are.
         store: int64 (n,), home store.
     """
 
@@ -50,7 +49,6 @@ class Population:
     sensitivity: Float32Array
     price_sensitivity: Float32Array
     opted_in: BoolArray
-    attributes_known: BoolArray
     store: IntArray
 
     def __len__(self) -> int:
@@ -102,7 +100,6 @@ def draw_population(world: WorldSettings, n: int, streams: Streams) -> Populatio
         sensitivity=_spread(people.sensitivity_spread, random.standard_normal(n)),
         price_sensitivity=_spread(people.sensitivity_spread, random.standard_normal(n)),
         opted_in=random.random(n) < people.email_opt_in,
-        attributes_known=random.random(n) < people.known_attributes,
         store=random.integers(0, stores, n),
     )
 

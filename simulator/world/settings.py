@@ -48,7 +48,6 @@ class PopulationSettings(Settings):
     store_preference_occasional: Share
     sensitivity_spread: Positive
     affinity_spread: Positive
-    known_attributes: Share
     customers_per_store: Positive
 
 
