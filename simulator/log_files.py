@@ -93,7 +93,7 @@ def _write(table: pa.Table, path: Path) -> None:
 
 def _rows(matrix: Float32Array | ByteArray) -> Any:
     """The bytes of each row of a matrix (n, k), as a column of fixed width."""
-    rows = np.ascontiguousarray(matrix)
+    rows: Any = np.ascontiguousarray(matrix)
     width = rows.shape[1] * rows.itemsize
     return pa.Array.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows)])
 
