@@ -4,8 +4,9 @@
 
 Without `--peers` only ours is measured. With it, each peer runs in a process and an environment of its own, made once
 in `.peers/` from the versions pinned below (needs uv and Python 3.11, which uv finds or fetches). All take turns, one
-thread each, so that a busy machine slows all alike. A user-step is a customer's day here, an event (a product view or a
-recommendation) in RecoGym, a user in one step in RecSim NG.
+thread each, so that a busy machine slows all alike, and each runs for a while before its clock starts, so that graphs
+are compiled and memory is there. A user-step is a customer's day here, an event (a product view or a recommendation) in
+RecoGym, a user in one step in RecSim NG.
 
 Not every user-step of ours holds a decision: a customer's day has about half of one on average (customers are
 considered for a contact every second day, and decided for again when they visit), while RecSim NG recommends to every
@@ -188,15 +189,21 @@ def rate(customers: int, days: int) -> tuple[int, int, float, float]:
     customer_days = decisions = 0
     with threadpool_limits(1), TemporaryDirectory() as folder:
         block = Block(setting, seed=0, block=0, customers=customers, days=days)
-        policy.scores(np.zeros((1, len(policy.columns)), dtype=np.float32))  # makes the matrix from what was learned
+        live(block, policy, Path(folder))
         wall, cpu = time.perf_counter(), time.process_time()
         while time.process_time() - cpu < SECONDS:
-            result, log = block.live(policy, log=True)
-            if log:
-                save_log(log, Path(folder) / "log", actions=setting.core.actions.ids, columns=setting.core.columns)
+            decisions += live(block, policy, Path(folder))
             customer_days += customers * days
-            decisions += int(result.actions.sum())
         return customer_days, decisions, time.process_time() - cpu, time.perf_counter() - wall
+
+
+def live(block: Block, policy: VWPolicy, folder: Path) -> int:
+    """One life of the block with its log written; the number of decisions."""
+    result, log = block.live(policy, log=True)
+    if log:
+        core = block.setting.core
+        save_log(log, folder / "log", actions=core.actions.ids, columns=core.columns)
+    return int(result.actions.sum())
 
 
 def learned_policy(core: DecisionCore) -> VWPolicy:

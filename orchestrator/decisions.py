@@ -147,8 +147,8 @@ class DecisionCore:
             columns[:, known:] = contexts[block]
             consented = np.ones(channels[block].shape, dtype=bool)
             consented[:, self.schema.asks_consent] = columns[:, self.schema.consent_columns] > 0
-            reasons = self._rules.reasons(consented=consented, channels=channels[block], now=now)
-            decided.reasons[block] = reasons
+            reasons = decided.reasons[block]
+            reasons[:] = self._rules.reasons(consented=consented, channels=channels[block], now=now)
             np.equal(reasons, Reason.ELIGIBLE, out=eligible)
             scores = priced(policy, policy.scores(columns if seen is None else columns.take(seen, axis=1)))
             distribution = policy.distribution(scores, eligible)

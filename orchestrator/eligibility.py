@@ -50,15 +50,16 @@ class EligibilityRules:
             now: seconds since 1970 UTC.
         """
         # Dates first, then what was asked, then consent: the first that applies is the one that stays.
+        # An action is a row of memory here, copied whole from its channel's.
         n, silent = channels.shape
-        by_channel = np.zeros((n, silent + 1), dtype=np.uint8)  # the last column is of actions that say nothing
-        np.multiply(~consented, np.uint8(Reason.NO_CONSENT), out=by_channel[:, :silent])
-        by_channel[:, :silent][~channels] = Reason.CHANNEL_NOT_ASKED
-        reasons: ReasonArray = by_channel[:, self._channel]
+        by_channel = np.zeros((silent + 1, n), dtype=np.uint8)  # the last row is of actions that say nothing
+        np.multiply(~consented.T, np.uint8(Reason.NO_CONSENT), out=by_channel[:silent])
+        by_channel[:silent][~channels.T] = Reason.CHANNEL_NOT_ASKED
+        reasons: ReasonArray = by_channel[self._channel]
         today = self._today(now)
         dated = np.flatnonzero(today)
-        reasons[:, dated] = today[dated]
-        return reasons
+        reasons[dated] = today[dated, None]
+        return reasons.T
 
     def asked(self, channels: Sequence[Sequence[str]]) -> BoolArray:
         """The channels asked about, by name; bool (n, channels).

@@ -129,6 +129,7 @@ class VWPolicy:
         self.settings = settings
         self.actions = actions
         self.progress = progress or Progress()
+        self._columns = settings.space.column_names
         try:
             if model is None:
                 self._workspace = Workspace(settings.vw_args())
@@ -152,7 +153,7 @@ class VWPolicy:
     @property
     def columns(self) -> tuple[str, ...]:
         """The F feature columns expected, in order."""
-        return self.settings.space.column_names
+        return self._columns
 
     @property
     def reward_name(self) -> str:
@@ -318,8 +319,8 @@ class VWPolicy:
     def _check(self, features: Float32Array) -> None:
         if features.ndim != 2 or features.shape[1] != len(self.columns):
             raise FeatureError(f"features have shape {features.shape}, expected (n, {len(self.columns)})")
-        # A sum is finite only if everything in it is; whatever makes it infinite is looked at one by one.
-        if not np.isfinite(features.sum()) and not np.isfinite(features).all():
+        # A sum of squares is finite only if everything in it is; whatever makes it infinite is looked at one by one.
+        if not np.isfinite(np.vdot(features, features)) and not np.isfinite(features).all():
             row, column = np.argwhere(~np.isfinite(features))[0]
             raise FeatureError(f"feature {self.columns[column]!r} of row {row} is {features[row, column]}, not finite")
 

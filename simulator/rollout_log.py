@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestrator.decisions import Decisions
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from simulator.world.happenings import Tally
+
+_SPARE = 1.25  # room for what the first day does not show; what is never written costs no memory
 
 
 @dataclass(frozen=True)
@@ -42,29 +46,47 @@ class RolloutLog:
 
 
 class LogRecorder:
-    """Collects the decisions of a rollout."""
+    """Collects the decisions of a rollout.
+
+    Copied as they come, while they are in the processor's cache, into columns with room for the whole horizon: memory
+    of the machine is taken once, and only for what is written.
+    """
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
-        # Not the decisions themselves: their scores and distributions would take as much memory again.
-        self._parts: list[tuple[IntArray, int, int, IntArray, Float64Array, BoolArray, Float32Array]] = []
+        self._columns: dict[str, NDArray[Any]] = {}
+        self._size = self._room = 0
 
     def add(self, made: Decisions, rows: IntArray, *, slot: int) -> None:
         """Keep decisions about customers `rows`."""
-        kept = made.action, made.propensity, made.eligible, made.features
-        self._parts.append((rows, self._tally.day, slot, *kept))
+        # Not the decisions themselves: their scores and distributions would take as much memory again.
+        kept: dict[str, NDArray[Any]] = {
+            "customer": rows,
+            "day": np.full(len(rows), self._tally.day),
+            "slot": np.full(len(rows), slot, dtype=np.int8),
+            "action": made.action,
+            "propensity": made.propensity,
+            "eligible": made.eligible,
+            "features": made.features,
+        }
+        start, self._size = self._size, self._size + len(rows)
+        if self._size > self._room or not self._columns:
+            self._room = self._expected()
+            self._columns = {name: self._larger(name, values, start) for name, values in kept.items()}
+        for name, values in kept.items():
+            self._columns[name][start : self._size] = values
 
     def finish(self) -> RolloutLog:
         """The whole log."""
-        parts = self._parts
-        return RolloutLog(
-            customer=np.concatenate([p[0] for p in parts]),
-            day=np.concatenate([np.full(len(p[0]), p[1]) for p in parts]),
-            slot=np.concatenate([np.full(len(p[0]), p[2], dtype=np.int8) for p in parts]),
-            action=np.concatenate([p[3] for p in parts]),
-            propensity=np.concatenate([p[4] for p in parts]),
-            eligible=np.concatenate([p[5] for p in parts]),
-            features=np.concatenate([p[6] for p in parts]),
-            margin=self._tally.margin,
-            worth=self._tally.worth,
-        )
+        whole: dict[str, Any] = {name: column[: self._size] for name, column in self._columns.items()}
+        return RolloutLog(**whole, margin=self._tally.margin, worth=self._tally.worth)
+
+    def _expected(self) -> int:
+        """Decisions of the whole horizon if it goes on like this, and some more."""
+        return int(self._size * _SPARE * len(self._tally.daily) / (self._tally.day + 1)) + 1
+
+    def _larger(self, name: str, like: NDArray[Any], size: int) -> NDArray[Any]:
+        column = np.empty((self._room, *like.shape[1:]), dtype=like.dtype)
+        if size:
+            column[:size] = self._columns[name][:size]
+        return column

@@ -48,13 +48,15 @@ def test_any_tool_reads_the_decisions(tmp_path: Path) -> None:
     log = some_log()
     save_log(log, tmp_path / "log", actions=("hold", "mail"), columns=("recency", "spend"))
     table = pq.read_table(tmp_path / "log" / "decisions.parquet")
-    assert table["features"].to_pylist()[7] == log.features[7].tolist()
+    features = np.frombuffer(b"".join(table["features"].to_pylist()), dtype="<f4").reshape(len(table), -1)
+    assert features.tolist() == log.features.tolist()
     assert [bool(table["eligible"][3].as_py()[0] & 128 >> action) for action in range(8)] == log.eligible[
         3, :8
     ].tolist()
     assert table.schema.metadata[b"action_ids"] == b"hold,mail"
     assert table.schema.metadata[b"columns"] == b"recency,spend"
-    assert pq.read_table(tmp_path / "log" / "money.parquet")["margin"].to_pylist()[2] == log.margin[2].tolist()
+    money = pq.read_table(tmp_path / "log" / "money.parquet")
+    assert np.frombuffer(money["margin"][2].as_py(), dtype="<f4").tolist() == log.margin[2].tolist()
 
 
 def test_a_log_replaces_an_older_one(tmp_path: Path) -> None:
