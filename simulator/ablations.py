@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simulator import cluster
-from simulator.comparison import ActionInfo, Comparison, compare_results
+from simulator.comparison import Comparison, compare_in
 from simulator.learning import LearningSettings
 from simulator.line_up import line_up, save_line_up
 from simulator.paired_intervals import MeanInterval
@@ -96,8 +96,7 @@ def ablate(
             workers=workers,
             folder=home / "blocks",
         )
-        actions = [ActionInfo(a.id, a.channel, a.intent) for a in world.retailer.catalogue.actions]
-        found[ablation.name] = compare_results(results, reference="journey", actions=actions)
+        found[ablation.name] = compare_in(world, results, reference="journey")
     return found
 
 

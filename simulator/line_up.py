@@ -24,6 +24,7 @@ from policies.policy_check import check_policy
 from policies.policy_directory import POLICY
 from policies.policy_files import load_policy, save_policy
 from policies.vw_policy import VWPolicy
+from policies.whole_files import put_in_place
 from simulator.errors import LineUpError
 
 UNTRAINED = ("hold", "random")
@@ -123,7 +124,7 @@ def save_line_up(policies: Mapping[str, Policy], folder: Path) -> None:
                 save_baseline(policy, staging / name)
         (staging / INDEX).write_text(json.dumps({"format": FORMAT, "policies": list(policies)}, indent=1) + "\n")
         staging.chmod(0o755)
-        _put(staging, folder)
+        put_in_place(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -224,18 +225,3 @@ def _load(directory: Path, run: str) -> Policy:
 def _check_replaceable(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / INDEX).is_file())):
         raise LineUpError(f"{folder} exists and holds no line-up; choose an empty folder")
-
-
-def _put(staging: Path, folder: Path) -> None:
-    """Put a folder in the place of another; whatever interrupts leaves the old one there."""
-    if not folder.exists():
-        staging.rename(folder)
-        return
-    aside = staging.with_name(f"{staging.name}-old")
-    folder.rename(aside)
-    try:
-        staging.rename(folder)
-    except BaseException:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside)

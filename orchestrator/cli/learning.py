@@ -17,7 +17,7 @@ from orchestrator.cli.options import (
     StoreOption,
     terminal,
 )
-from orchestrator.cli.simulating import one_thread
+from orchestrator.cli.threads import one_thread
 from policies.registry.store import CHAMPION, DEFAULT_MODEL
 
 SIMULATED = "In simulation (--scenario)"
@@ -235,9 +235,10 @@ def evaluate_command(
     from policies.evaluation.league_text import league_text
     from policies.feedback import LoggedFeedback
     from policies.policy import Policy
-    from policies.review.publish import action_shares, write_report
+    from policies.review.publish import action_shares
     from policies.review.report import headline, report_html
     from policies.training import baselines, judge_policies
+    from policies.whole_files import write_whole
 
     feedback = LoggedFeedback.load(log)
     policies = {name: _find_policy(name, store=store, model=model) for name in policy}
@@ -253,7 +254,7 @@ def evaluate_command(
     if out:
         out.mkdir(parents=True, exist_ok=True)
         league.write_parquet(out / "league.parquet")
-        write_report(out / "league.svg", league_svg(league))
+        write_whole(out / "league.svg", league_svg(league).encode())
         html = report_html(
             league,
             title=f"Evaluation on {log.name}",
@@ -261,7 +262,7 @@ def evaluate_command(
             facts={"data": judge.source, "judged on": f"{len(judge):,} decisions"},
             shares=action_shares(found[policy[0]], judge),
         )
-        write_report(out / "report.html", html)
+        write_whole(out / "report.html", html.encode())
         typer.echo(f"wrote {out}/league.parquet, league.svg, report.html")
 
 

@@ -1,0 +1,54 @@
+"""`journey ablate`: what each part of the journey policy is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.simulation import BlockSizeOption, CustomersOption, DaysOption, ScenarioOption, WorkersOption
+from orchestrator.cli.threads import one_thread
+
+
+def ablate_command(
+    out: Annotated[Path, typer.Option(help="Folder for trainings, results and ablations.md; finished parts are kept.")],
+    scenario: ScenarioOption = "baseline",
+    iterations: Annotated[int, typer.Option(min=1, help="Of each training.")] = 2,
+    train_customers: Annotated[int, typer.Option(min=1, help="New customers per iteration.")] = 20_000,
+    seeds: Annotated[int, typer.Option(min=2, help="Number of populations to compare on.")] = 3,
+    customers: CustomersOption = 4_000,
+    days: DaysOption = 180,
+    block_size: BlockSizeOption = 2_000,
+    workers: WorkersOption = None,
+) -> None:
+    """Train again without the critic, the pair features, the exploration, and with tastes of segments only.
+
+    Prints what each is worth as a table. A run that was interrupted goes on where it stopped.
+
+    Example: journey ablate --out data/ablations
+    """
+    one_thread()
+    from orchestrator.config import configs_dir
+    from policies.whole_files import write_whole
+    from simulator.ablations import ablate, ablation_table
+    from simulator.scenarios import load_scenario
+    from simulator.training_plan import TrainingPlan
+
+    plan = TrainingPlan(
+        iterations=iterations, customers=train_customers, evaluation_customers=1_000, evaluation_days=30
+    )
+    found = ablate(
+        load_scenario(scenario, configs=configs_dir()),
+        plan,
+        folder=out,
+        seeds=seeds,
+        customers=customers,
+        days=days,
+        block_size=block_size,
+        workers=workers,
+        tell=typer.echo,
+    )
+    table = ablation_table(found)
+    write_whole(out / "ablations.md", (table + "\n").encode())
+    typer.echo(table)
