@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import typer
@@ -72,7 +72,9 @@ def progress_bars(console: Console) -> Iterator[ProgressBars]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as shown:
+    shown = Progress(*columns, console=console, transient=True)
+    # Where nothing is shown, Rich would still end with an empty line.
+    with shown if console.is_terminal else nullcontext():
         yield ProgressBars(shown)
 
 
