@@ -42,14 +42,19 @@ def compare_command(
     address: AddressOption = None,
     line_up: LineUpOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for report.html, comparison.parquet, spec.json and finished blocks.")
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Folder for report.html, comparison.parquet, spec.json and finished blocks; default: nothing is kept.",
+        ),
     ] = None,
     resume: ResumeOption = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Let the same simulated customers live under each policy, and report who earns more, how surely.
 
-    The reference is `journey` if it takes part, else the first policy. One MLflow run is logged.
+    The reference is `journey` if it takes part, else the first policy. Margins are money per customer over all days.
+    One MLflow run is logged.
 
     Example: journey compare --policies hold,random,mine:Policy --seeds 5 --days 60 --out report
     """
@@ -60,9 +65,11 @@ def compare_command(
     from simulator.comparison_publish import publish_comparison
     from simulator.comparison_report import comparison_html
     from simulator.comparison_text import comparison_text
-    from simulator.errors import LineUpError
+    from simulator.errors import LineUpError, RunError
     from simulator.run_spec import RunSpec, scenario_digest
 
+    if resume and out is None:
+        raise RunError("--resume continues the run in --out; give that folder, or leave --resume out")
     registry = Store(store)
     registry.check()
     world, found = world_and_policies(scenario, policies, line_up)

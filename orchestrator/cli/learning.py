@@ -49,7 +49,8 @@ def train_command(
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     model: Annotated[
-        str, typer.Option("--model", help="Name of the registered policy; default: training.yaml's, journey-SCENARIO.")
+        str,
+        typer.Option("--model", help="Name of the registered policy; default: training.yaml's, or journey-SCENARIO."),
     ] = "",
     reward: RewardOption = "",
     split: Annotated[
@@ -62,7 +63,12 @@ def train_command(
     customers: Annotated[
         int, typer.Option(min=1, help="New customers to learn from, per iteration.", rich_help_panel=SIMULATED)
     ] = 20_000,
-    days: Annotated[int, typer.Option(min=1, help="Days they live.", rich_help_panel=SIMULATED)] = 120,
+    days: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Days they live; longer than effects of contacts are waited for.", rich_help_panel=SIMULATED
+        ),
+    ] = 120,
     block_size: Annotated[
         int, typer.Option(min=1, help="Customers per block, the unit of work.", rich_help_panel=SIMULATED)
     ] = 5_000,
@@ -70,7 +76,7 @@ def train_command(
     evaluate_customers: Annotated[
         int, typer.Option(min=1, help="Customers held out to evaluate on.", rich_help_panel=SIMULATED)
     ] = 10_000,
-    evaluate_days: Annotated[int, typer.Option(min=1, help="Days they live.", rich_help_panel=SIMULATED)] = 90,
+    evaluate_days: Annotated[int, typer.Option(min=1, help="Days those live.", rich_help_panel=SIMULATED)] = 90,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Cores; default: all. With 1, Ray is not started.", rich_help_panel=SIMULATED),
@@ -80,7 +86,11 @@ def train_command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder that keeps iterations; default: data/training/SCENARIO.", rich_help_panel=SIMULATED),
+        typer.Option(
+            file_okay=False,
+            help="Folder that keeps iterations; default: data/training/SCENARIO.",
+            rich_help_panel=SIMULATED,
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the training in --out.", rich_help_panel=SIMULATED)
@@ -89,6 +99,7 @@ def train_command(
         Path | None,
         typer.Option(
             "--line-up",
+            file_okay=False,
             help="Where the trained policies are put in the end; default: data/policies/SCENARIO.",
             rich_help_panel=SIMULATED,
         ),

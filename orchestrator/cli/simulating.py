@@ -41,12 +41,14 @@ def scenarios_command() -> None:
 
 
 def simulate_command(
-    policy: Annotated[str, typer.Option(help="hold, random, a trained policy by name, or module:Class.")],
-    out: Annotated[Path, typer.Option(help="Folder for logs and results.")],
+    policy: Annotated[
+        str, typer.Option(help="One policy: hold, random, a trained one by name, or module:Class of your own.")
+    ],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for logs (Parquet) and finished blocks.")],
     scenario: ScenarioOption = "baseline",
     customers: CustomersOption = 1_000,
     days: DaysOption = 30,
-    seed: Annotated[int, typer.Option(help="Seed of the population.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the population.")] = 0,
     block_size: BlockSizeOption = 10_000,
     workers: WorkersOption = None,
     address: AddressOption = None,
@@ -58,9 +60,12 @@ def simulate_command(
     Example: journey simulate --policy random --customers 1000 --days 30 --out data/random
     """
     one_thread()
+    from simulator.errors import LineUpError
     from simulator.results import METRICS
 
     world, policies = world_and_policies(scenario, policy, line_up)
+    if len(policies) > 1:
+        raise LineUpError(f"--policy {policy}: give one policy; `journey compare` takes several")
     blocks = folder_of_blocks(out, resume=resume)
     results = live(
         world,

@@ -22,8 +22,8 @@ BLOCKS = "blocks"
 ScenarioOption = Annotated[
     str, typer.Option("--scenario", help="Name of a scenario (`journey scenarios` lists them), or a .yaml file.")
 ]
-CustomersOption = Annotated[int, typer.Option(min=1, help="Customers per seed.")]
-DaysOption = Annotated[int, typer.Option(min=1, help="Days of the horizon.")]
+CustomersOption = Annotated[int, typer.Option(min=1, help="Customers per seed, each under every policy.")]
+DaysOption = Annotated[int, typer.Option(min=1, help="Days they live.")]
 BlockSizeOption = Annotated[
     int, typer.Option(min=1, help="Customers per block, the unit of work; another size makes other populations.")
 ]
@@ -32,7 +32,8 @@ WorkersOption = Annotated[
 ]
 AddressOption = Annotated[str | None, typer.Option(help="Address of a Ray cluster to join, such as 10.0.0.5:6379.")]
 LineUpOption = Annotated[
-    Path | None, typer.Option("--line-up", help="Trained policies; default: data/policies/SCENARIO.")
+    Path | None,
+    typer.Option("--line-up", file_okay=False, help="Folder of trained policies; default: data/policies/SCENARIO."),
 ]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in --out.")]
 
@@ -60,14 +61,32 @@ def folder_of_blocks(out: Path, *, resume: bool) -> Path:
     """The folder of finished blocks, which an earlier run may have begun.
 
     Raises:
-        RunError: one has, and it is not to be continued.
+        RunError: one has, and it is not to be continued; or none has, and one is to be continued.
     """
     from simulator.errors import RunError
 
     blocks = out / BLOCKS
+    check_resume(blocks, resume=resume, out=out)
     if blocks.exists() and not resume:
         raise RunError(f"{out} holds an earlier run; add --resume to continue it, or choose another folder")
     return blocks
+
+
+def check_resume(kept: Path, *, resume: bool, out: Path) -> None:
+    """That there is something to continue, if something is to be continued.
+
+    Args:
+        kept: what an earlier run left in `out`.
+        resume: as given on the command line.
+        out: as given on the command line.
+
+    Raises:
+        RunError: there is nothing.
+    """
+    from simulator.errors import RunError
+
+    if resume and not kept.exists():
+        raise RunError(f"--resume: {out} holds no run to continue; correct --out, or leave --resume out to begin one")
 
 
 def live(

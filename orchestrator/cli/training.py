@@ -10,6 +10,7 @@ import typer
 
 from orchestrator.cli.options import terminal
 from orchestrator.cli.progress import progress_bars, stoppable
+from orchestrator.cli.simulation import check_resume
 
 if TYPE_CHECKING:
     from policies.registry.store import Store
@@ -46,7 +47,7 @@ def train_in_simulation(
         model: name of the registered model; empty for `journey-SCENARIO`.
     """
     from orchestrator.config import configs_dir
-    from simulator.line_up import TRAINED, save_line_up
+    from simulator.line_up import TRAINED, check_replaceable, save_line_up
     from simulator.scenarios import load_scenario
     from simulator.training import train
     from simulator.training_publish import TrainingPublisher
@@ -55,6 +56,8 @@ def train_in_simulation(
     world = load_scenario(scenario, configs=configs_dir())
     folder = out or Path("data") / "training" / world.name
     policies = line_up or Path("data") / "policies" / world.name
+    check_resume(folder, resume=resume, out=folder)
+    check_replaceable(policies)  # now, and not after hours of training
     name = model or f"journey-{world.name}"
     first = start(name)
     publisher = TrainingPublisher(world, plan, store=store, model=name, folder=folder)
