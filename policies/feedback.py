@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from policies.actions import ActionSet
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray, StrArray
 from policies.errors import FeedbackError
+from policies.whole_files import put_in_place
 
 FORMAT = 1
 MONEY = "money"  # a reward of this name is gross: the cost of the action itself is not in it
@@ -201,7 +202,8 @@ class LoggedFeedback:
             }
             (staging / "log.json").write_text(json.dumps(meta, indent=1) + "\n")
             staging.chmod(0o755)
-            _replace(directory, staging)
+            _check_replaceable(directory)
+            put_in_place(staging, directory)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -285,21 +287,11 @@ def _refuse_rows(name: str, bad: BoolArray, values: Any, rule: str) -> None:
         raise FeedbackError(f"{name} must be {rule}; wrong in {count} rows, first in row {row}{found}")
 
 
-def _replace(directory: Path, staging: Path) -> None:
-    """Put `staging` in the place of the log at `directory`; whatever interrupts leaves the old log there."""
-    if not directory.exists():
-        staging.rename(directory)
+def _check_replaceable(directory: Path) -> None:
+    if not directory.exists() or (directory / "log.json").exists():
         return
-    if not (directory / "log.json").exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if not directory.is_dir() or any(directory.iterdir()):
         raise FeedbackError(f"{directory} exists and is not a feedback log; choose an empty directory")
-    aside = staging.with_name(f"{staging.name}-old")
-    directory.rename(aside)
-    try:
-        staging.rename(directory)
-    except BaseException:
-        aside.rename(directory)
-        raise
-    shutil.rmtree(aside)
 
 
 def _sha256(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
+from policies.whole_files import whole_file
 from simulator.comparison_numbers import Money, listed
 from simulator.comparison_series import Mix, Series, action_mix, time_series
 from simulator.comparison_standings import CHANNELS, SegmentStanding, Standing, segment_standings, standings
@@ -17,6 +18,7 @@ from simulator.comparison_units import HOLD, ActionInfo, pair_units
 from simulator.errors import ComparisonError
 from simulator.paired_intervals import CONFIDENCE, MeanBand, MeanInterval
 from simulator.results import BlockResult
+from simulator.scenarios import Scenario
 
 __all__ = [
     "CHANNELS",
@@ -31,6 +33,7 @@ __all__ = [
     "SegmentStanding",
     "Series",
     "Standing",
+    "compare_in",
     "compare_results",
 ]
 
@@ -189,12 +192,8 @@ class Comparison:
 
     def write_parquet(self, path: Path) -> None:
         """Write `to_frame` as Parquet, whole or not at all."""
-        staging = path.with_name(f".{path.name}.part")
-        try:
+        with whole_file(path) as staging:
             self.to_frame().to_parquet(staging, index=False)
-            staging.replace(path)
-        finally:
-            staging.unlink(missing_ok=True)
 
     def _record(self, standing: Standing) -> dict[str, object]:
         return (
@@ -253,6 +252,16 @@ def compare_results(results: Sequence[BlockResult], *, reference: str, actions: 
         days=units.daily.shape[2],
         customers=units.total_customers,
     )
+
+
+def compare_in(scenario: Scenario, results: Sequence[BlockResult], *, reference: str) -> Comparison:
+    """`compare_results` of a scenario's rollouts, whose actions are its catalogue's.
+
+    Raises:
+        ComparisonError: as `compare_results`.
+    """
+    actions = [ActionInfo(action.id, action.channel, action.intent) for action in scenario.retailer.catalogue.actions]
+    return compare_results(results, reference=reference, actions=actions)
 
 
 def _flat(name: str, interval: MeanInterval | None) -> dict[str, float]:

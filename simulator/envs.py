@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict, Unpack
 
 import gymnasium
 import numpy as np
@@ -39,8 +39,22 @@ from simulator.errors import ScenarioError
 from simulator.rollout import Setting
 from simulator.scenarios import load_scenario
 
-OPTIONS = ("scenario", "days")
+OPTIONS = ("scenario", "days")  # of a reset
 _SEEDS = 2**31
+
+
+class CourseOptions(TypedDict, total=False):
+    """Options of both environments.
+
+    Attributes:
+        days: length of an episode; 180 if not given.
+        configs: folder of all configurations; `JOURNEY_CONFIGS` or `configs` if not given.
+        inner: policy that decides on the site and in the store; none to hold there.
+    """
+
+    days: int
+    configs: str | Path | None
+    inner: Policy | None
 
 
 @dataclass(frozen=True)
@@ -64,12 +78,31 @@ class _Course:
     inner: Policy | None
 
     @classmethod
-    def of(cls, name: str, *, configs: str | Path | None, days: int, customers: int, inner: Policy | None) -> _Course:
+    def of(
+        cls,
+        name: str,
+        *,
+        customers: int,
+        days: int = 180,
+        configs: str | Path | None = None,
+        inner: Policy | None = None,
+    ) -> _Course:
         folder = configs_dir() if configs is None else Path(configs)
         setting = Setting.of(load_scenario(name, configs=folder))
         if inner:
             setting.core.check(inner)
         return cls(name, folder, setting, _checked(days), customers, inner)
+
+    def begin(self, random: np.random.Generator, options: Mapping[str, Any] | None) -> tuple[_Course, Episode]:
+        """An episode with a population of its own, and the course with the options of the reset, for the next one.
+
+        Raises:
+            ScenarioError: as `changed`.
+        """
+        course, seed = self.changed(options or {}), int(random.integers(_SEEDS))
+        return course, Episode(
+            course.setting, seed=seed, customers=course.customers, days=course.days, inner=course.inner
+        )
 
     def changed(self, options: Mapping[str, Any]) -> _Course:
         """With the options of a reset.
@@ -92,11 +125,6 @@ class _Course:
             )
         return replace(course, name=name, setting=setting)
 
-    def begin(self, random: np.random.Generator) -> Episode:
-        """An episode with a population of its own."""
-        seed = int(random.integers(_SEEDS))
-        return Episode(self.setting, seed=seed, customers=self.customers, days=self.days, inner=self.inner)
-
     def spaces(self) -> tuple[Any, Discrete]:
         """Of one customer's observations and actions."""
         core = self.setting.core
@@ -117,10 +145,8 @@ class JourneyEnv(gymnasium.Env[Float32Array, np.int64]):
 
     Args:
         scenario: name of a scenario, or path of its file.
-        days: length of an episode.
-        configs: folder of all configurations; `JOURNEY_CONFIGS` or `configs` if not given.
-        inner: policy that decides on the site and in the store; none to hold there.
         render_mode: none there is.
+        **options: see `CourseOptions`.
 
     Raises:
         ScenarioError: no such scenario, something in it is wrong, or no such length.
@@ -132,13 +158,11 @@ class JourneyEnv(gymnasium.Env[Float32Array, np.int64]):
         self,
         scenario: str = "baseline",
         *,
-        days: int = 180,
-        configs: str | Path | None = None,
-        inner: Policy | None = None,
         render_mode: str | None = None,
+        **options: Unpack[CourseOptions],
     ) -> None:
         self.render_mode = render_mode
-        self._course = _Course.of(scenario, configs=configs, days=days, customers=1, inner=inner)
+        self._course = _Course.of(scenario, customers=1, **options)
         self.observation_space, self.action_space = self._course.spaces()
         self._episode: Episode | None = None
 
@@ -147,8 +171,7 @@ class JourneyEnv(gymnasium.Env[Float32Array, np.int64]):
     ) -> tuple[Float32Array, dict[str, Any]]:
         """Meet another customer; with a seed, the customer of that seed."""
         super().reset(seed=seed)
-        self._course = self._course.changed(options or {})
-        self._episode = self._course.begin(self.np_random)
+        self._course, self._episode = self._course.begin(self.np_random, options)
         return self._episode.features[0], _info(self._episode, refused=False)
 
     def step(self, action: np.int64) -> tuple[Float32Array, float, bool, bool, dict[str, Any]]:
@@ -182,10 +205,8 @@ class JourneyVectorEnv(VectorEnv[Float32Array, NDArray[np.int64], NDArray[Any]])
     Args:
         num_envs: how many customers.
         scenario: name of a scenario, or path of its file.
-        days: length of an episode.
-        configs: folder of all configurations; `JOURNEY_CONFIGS` or `configs` if not given.
-        inner: policy that decides on the site and in the store; none to hold there.
         render_mode: none there is.
+        **options: see `CourseOptions`.
 
     Raises:
         ScenarioError: no such scenario, something in it is wrong, or no such number.
@@ -201,15 +222,13 @@ class JourneyVectorEnv(VectorEnv[Float32Array, NDArray[np.int64], NDArray[Any]])
         num_envs: int = 1,
         scenario: str = "baseline",
         *,
-        days: int = 180,
-        configs: str | Path | None = None,
-        inner: Policy | None = None,
         render_mode: str | None = None,
+        **options: Unpack[CourseOptions],
     ) -> None:
         if num_envs < 1:
             raise ScenarioError(f"num_envs = {num_envs}: give at least one customer")
         self.num_envs, self.render_mode = num_envs, render_mode
-        self._course = _Course.of(scenario, configs=configs, days=days, customers=num_envs, inner=inner)
+        self._course = _Course.of(scenario, customers=num_envs, **options)
         self.single_observation_space, self.single_action_space = self._course.spaces()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -220,8 +239,7 @@ class JourneyVectorEnv(VectorEnv[Float32Array, NDArray[np.int64], NDArray[Any]])
     ) -> tuple[Float32Array, dict[str, Any]]:
         """Meet another block of customers; with a seed, the block of that seed."""
         super().reset(seed=seed)
-        self._course = self._course.changed(options or {})
-        self._episode = self._course.begin(self.np_random)
+        self._course, self._episode = self._course.begin(self.np_random, options)
         return self._episode.features, _infos(self._episode, refused=np.zeros(self.num_envs, dtype=bool))
 
     def step(

@@ -24,6 +24,7 @@ from policies.policy_check import check_policy
 from policies.policy_directory import POLICY
 from policies.policy_files import load_policy, save_policy
 from policies.vw_policy import VWPolicy
+from policies.whole_files import put_in_place
 from simulator.errors import LineUpError
 
 UNTRAINED = ("hold", "random")
@@ -112,7 +113,7 @@ def save_line_up(policies: Mapping[str, Policy], folder: Path) -> None:
             raise LineUpError(f"policy {name!r}: the name must be a word of lower-case letters, digits and underscores")
         if not isinstance(policy, (VWPolicy, RandomPolicy, FixedPolicy, BusinessRules)):
             raise LineUpError(f"policy {name!r} is a {type(policy).__name__}, which cannot be saved; leave it out")
-    _check_replaceable(folder)
+    check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -123,7 +124,7 @@ def save_line_up(policies: Mapping[str, Policy], folder: Path) -> None:
                 save_baseline(policy, staging / name)
         (staging / INDEX).write_text(json.dumps({"format": FORMAT, "policies": list(policies)}, indent=1) + "\n")
         staging.chmod(0o755)
-        _put(staging, folder)
+        put_in_place(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -175,11 +176,18 @@ def _policy(name: str, trained: Mapping[str, Policy], core: DecisionCore) -> Pol
 
 def _user_policy(given: str, core: DecisionCore) -> Policy:
     module_name, _, class_name = given.partition(":")
+    if not module_name or not class_name:
+        raise LineUpError(f"policy {given!r}: give a module and a class, as in my_policies:Careful")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise LineUpError(
             f"policy {given!r}: cannot import {module_name!r} ({error}); run where the module is, or set PYTHONPATH"
+        ) from error
+    except Exception as error:  # a user's code may raise anything
+        raise LineUpError(
+            f"policy {given!r}: importing {module_name!r} failed ({type(error).__name__}: {error}); see "
+            f"`python -c 'import {module_name}'`"
         ) from error
     made = getattr(module, class_name, None)
     if not callable(made):
@@ -189,9 +197,10 @@ def _user_policy(given: str, core: DecisionCore) -> Policy:
         )
     try:
         policy = made(actions=core.actions, columns=core.columns)
-    except TypeError as error:
+    except Exception as error:  # a user's code may raise anything
         raise LineUpError(
-            f"policy {given!r}: {class_name}(actions=ActionSet, columns=tuple[str, ...]) failed: {error}"
+            f"policy {given!r}: {class_name}(actions=ActionSet, columns=tuple[str, ...]) failed "
+            f"({type(error).__name__}: {error}); mend its __init__"
         ) from error
     if not all(hasattr(policy, name) for name in ("actions", "columns", "reward_name")):
         policy = UserPolicy(policy, core.actions, core.columns)
@@ -221,21 +230,11 @@ def _load(directory: Path, run: str) -> Policy:
         raise LineUpError(f"{directory} is no policy, or damaged ({error}); {run}") from error
 
 
-def _check_replaceable(folder: Path) -> None:
+def check_replaceable(folder: Path) -> None:
+    """That `save_line_up` may write there.
+
+    Raises:
+        LineUpError: the folder is something else.
+    """
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / INDEX).is_file())):
         raise LineUpError(f"{folder} exists and holds no line-up; choose an empty folder")
-
-
-def _put(staging: Path, folder: Path) -> None:
-    """Put a folder in the place of another; whatever interrupts leaves the old one there."""
-    if not folder.exists():
-        staging.rename(folder)
-        return
-    aside = staging.with_name(f"{staging.name}-old")
-    folder.rename(aside)
-    try:
-        staging.rename(folder)
-    except BaseException:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside)

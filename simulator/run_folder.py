@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from policies.whole_files import whole_file, write_whole
 from simulator.blocks import Unit
 from simulator.errors import RunError
 from simulator.results import BlockResult
@@ -70,13 +70,8 @@ class RunFolder:
         }
         arrays = {f"{name}_{i}": getattr(result, name) for i, result in enumerate(results) for name in _ARRAYS}
         path = self._path(unit)
-        staging = _staging(path)
-        try:
-            with staging.open("wb") as file:
-                np.savez(file, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), **arrays)
-            staging.replace(path)
-        finally:
-            staging.unlink(missing_ok=True)
+        with whole_file(path) as staging, staging.open("wb") as file:
+            np.savez(file, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), **arrays)
 
     def _path(self, unit: Unit) -> Path:
         return self.folder / f"{unit.name}.npz"
@@ -92,20 +87,6 @@ class RunFolder:
                 f"{self.folder} holds another run ({differences}); choose another folder, or delete this one to "
                 "start over"
             )
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    staging = _staging(path)
-    try:
-        staging.write_bytes(content)
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)
-
-
-def _staging(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def _result(about: dict[str, Any], i: int, arrays: Any) -> BlockResult:

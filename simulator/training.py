@@ -18,15 +18,16 @@ from policies.baselines import FixedPolicy, RandomPolicy
 from policies.critic import Critic
 from policies.policy import Policy
 from policies.vw_policy import VWPolicy
+from policies.whole_files import write_whole
 from simulator import cluster
 from simulator.blocks import Unit
 from simulator.cluster import RunProgress
-from simulator.comparison import ActionInfo, Comparison, compare_results
+from simulator.comparison import Comparison, compare_in
 from simulator.errors import RunError
 from simulator.learning import Learner
 from simulator.results import BlockResult
 from simulator.rollout import Block, Setting
-from simulator.run_folder import RunFolder, write_whole
+from simulator.run_folder import RunFolder
 from simulator.scenarios import Scenario
 from simulator.tasks import finished, shared_session
 from simulator.training_plan import TrainingPlan, training_spec
@@ -177,7 +178,6 @@ class _Training:
         self._spec = training_spec(scenario, plan, start=start)
         RunFolder(folder, self._spec)  # refuses the folder of another training
         self._unchanged: list[BlockResult] = []
-        self._actions = [ActionInfo(a.id, a.channel, a.intent) for a in scenario.retailer.catalogue.actions]
         self._since = time.perf_counter()
 
     def begin(self) -> None:
@@ -197,7 +197,7 @@ class _Training:
         policies = self.learner.policies()
         with watch.of("evaluate"):
             results = self._evaluate(index, folder / "evaluation", policies)
-        comparison = compare_results(results, reference=REFERENCE, actions=self._actions)
+        comparison = compare_in(self.scenario, results, reference=REFERENCE)
         seconds, replayed = self._seconds(folder / _ITERATION, watch)
         return Iteration(
             index=index,

@@ -14,11 +14,11 @@ from policies.policy_files import save_policy
 from policies.registry.store import RegisteredPolicy, Store
 from policies.registry.tracking import PARENT_TAG, RunContent, Tracker
 from policies.vw_policy import VWPolicy
+from policies.whole_files import write_whole
 from simulator.comparison import CHANNELS, HOLD
 from simulator.comparison_text import comparison_text
 from simulator.errors import RunError
 from simulator.paired_intervals import MeanInterval
-from simulator.run_folder import write_whole
 from simulator.run_spec import scenario_digest
 from simulator.scenarios import Scenario
 from simulator.training import REFERENCE, Iteration

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from policies.whole_files import write_whole
 from simulator.blocks import Unit
 from simulator.errors import RunError
-from simulator.run_folder import write_whole
 from simulator.run_spec import RunSpec
 from simulator.twins import Twins
 

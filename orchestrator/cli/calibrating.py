@@ -11,9 +11,16 @@ from orchestrator.cli.options import terminal
 
 DataOption = Annotated[
     Path,
-    typer.Option("--data", envvar="JOURNEY_DATA", help="Folder of the real data: cdnow/, dunnhumby/, hillstrom/."),
+    typer.Option(
+        "--data",
+        envvar="JOURNEY_DATA",
+        file_okay=False,
+        help="Folder of the real data: cdnow/, dunnhumby/, hillstrom/.",
+    ),
 ]
-ConfigOption = Annotated[Path, typer.Option("--config", help="Directory of a retailer with a world.yaml.")]
+ConfigOption = Annotated[
+    Path, typer.Option("--config", file_okay=False, help="Directory of a retailer with a world.yaml.")
+]
 DEFAULT_DATA = Path("../shared/data")
 DEFAULT_CONFIG = Path("configs/retail")
 DEFAULT_OUT = Path("data/fidelity")
@@ -25,7 +32,7 @@ def calibrate_command(
     data: DataOption = DEFAULT_DATA,
     config: ConfigOption = DEFAULT_CONFIG,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; fail if world.yaml is not what the fit gives.")
+        bool, typer.Option("--check", help="Change nothing; exit 1 if world.yaml is not what the fit gives.")
     ] = False,
 ) -> None:
     """Fit world.yaml to real customers: every number with a `source`. Numbers with a `range` are left as they are.
@@ -58,9 +65,11 @@ def fidelity_command(
     data: DataOption = DEFAULT_DATA,
     config: ConfigOption = DEFAULT_CONFIG,
     customers: Annotated[int, typer.Option(min=100, help="Customers to simulate of each kind.")] = 20_000,
-    out: Annotated[Path, typer.Option("--out", help="Directory fidelity.html is written to.")] = DEFAULT_OUT,
+    out: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Directory fidelity.html is written to.")
+    ] = DEFAULT_OUT,
 ) -> None:
-    """Simulated customers against real ones, moment by moment; fails when one is out of its tolerance.
+    """Simulated customers against real ones, moment by moment; exit 1 if one is out of its tolerance.
 
     The tolerances, each with its reason, are in the retailer's fidelity.yaml.
 

@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.cli.options import terminal
-from orchestrator.cli.training import bars, summary
+from orchestrator.cli.progress import progress_bars
+from orchestrator.cli.training import summary
 from orchestrator.config import Retailer, load_retailer
 from orchestrator.importers.complete_journey import import_complete_journey
 from orchestrator.profiles import EVENT_TYPES, Events
@@ -32,7 +33,7 @@ from policies.registry.store import CHAMPION, Store
 from policies.registry.tracking import Tracker
 from policies.registry.ui import MlflowUI
 from simulator.cluster import run
-from simulator.comparison import ActionInfo, compare_results
+from simulator.comparison import compare_in
 from simulator.comparison_publish import publish_comparison
 from simulator.comparison_report import comparison_html
 from simulator.comparison_text import comparison_text
@@ -113,13 +114,13 @@ def _train(scenario: Scenario, folder: Path, *, store: Store, seed: int, console
         versions.append(publisher.publish(found))
         console.print(summary(found))
 
-    with bars(console) as progress, publisher.open():
+    with progress_bars(console) as bars, publisher.open():
         last = train(
             scenario,
             plan,
             folder=folder / "training",
             workers=1,
-            progress=progress,
+            progress=bars.phase,
             on_start=publisher.begin,
             on_iteration=tell,
         )
@@ -138,8 +139,7 @@ def _compare(scenario: Scenario, trained: Iteration, folder: Path, *, store: Sto
     core = Setting.of(scenario).core
     policies = line_up(NAMES, core=core, folder=folder / "policies", scenario=scenario.name)
     results = run(scenario, policies, seeds=SEEDS, customers=CUSTOMERS, days=DAYS, block_size=BLOCK_SIZE, workers=1)
-    actions = [ActionInfo(a.id, a.channel, a.intent) for a in scenario.retailer.catalogue.actions]
-    comparison = compare_results(results, reference="journey", actions=actions)
+    comparison = compare_in(scenario, results, reference="journey")
     console.print(comparison_text(comparison), soft_wrap=True)
     facts = {"scenario": f"{scenario.name}: {scenario.file.description}", "twins learned from": f"{trained.twins:,}"}
     html = comparison_html(comparison, title="Demo: simulated customers under seven policies", facts=facts)

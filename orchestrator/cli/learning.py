@@ -17,7 +17,7 @@ from orchestrator.cli.options import (
     StoreOption,
     terminal,
 )
-from orchestrator.cli.simulating import one_thread
+from orchestrator.cli.threads import one_thread
 from policies.registry.store import CHAMPION, DEFAULT_MODEL
 
 SIMULATED = "In simulation (--scenario)"
@@ -49,7 +49,8 @@ def train_command(
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     model: Annotated[
-        str, typer.Option("--model", help="Name of the registered policy; default: training.yaml's, journey-SCENARIO.")
+        str,
+        typer.Option("--model", help="Name of the registered policy; default: training.yaml's, or journey-SCENARIO."),
     ] = "",
     reward: RewardOption = "",
     split: Annotated[
@@ -62,7 +63,12 @@ def train_command(
     customers: Annotated[
         int, typer.Option(min=1, help="New customers to learn from, per iteration.", rich_help_panel=SIMULATED)
     ] = 20_000,
-    days: Annotated[int, typer.Option(min=1, help="Days they live.", rich_help_panel=SIMULATED)] = 120,
+    days: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Days they live; longer than effects of contacts are waited for.", rich_help_panel=SIMULATED
+        ),
+    ] = 120,
     block_size: Annotated[
         int, typer.Option(min=1, help="Customers per block, the unit of work.", rich_help_panel=SIMULATED)
     ] = 5_000,
@@ -70,7 +76,7 @@ def train_command(
     evaluate_customers: Annotated[
         int, typer.Option(min=1, help="Customers held out to evaluate on.", rich_help_panel=SIMULATED)
     ] = 10_000,
-    evaluate_days: Annotated[int, typer.Option(min=1, help="Days they live.", rich_help_panel=SIMULATED)] = 90,
+    evaluate_days: Annotated[int, typer.Option(min=1, help="Days those live.", rich_help_panel=SIMULATED)] = 90,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Cores; default: all. With 1, Ray is not started.", rich_help_panel=SIMULATED),
@@ -80,7 +86,11 @@ def train_command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder that keeps iterations; default: data/training/SCENARIO.", rich_help_panel=SIMULATED),
+        typer.Option(
+            file_okay=False,
+            help="Folder that keeps iterations; default: data/training/SCENARIO.",
+            rich_help_panel=SIMULATED,
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the training in --out.", rich_help_panel=SIMULATED)
@@ -89,6 +99,7 @@ def train_command(
         Path | None,
         typer.Option(
             "--line-up",
+            file_okay=False,
             help="Where the trained policies are put in the end; default: data/policies/SCENARIO.",
             rich_help_panel=SIMULATED,
         ),
@@ -235,9 +246,10 @@ def evaluate_command(
     from policies.evaluation.league_text import league_text
     from policies.feedback import LoggedFeedback
     from policies.policy import Policy
-    from policies.review.publish import action_shares, write_report
+    from policies.review.publish import action_shares
     from policies.review.report import headline, report_html
     from policies.training import baselines, judge_policies
+    from policies.whole_files import write_whole
 
     feedback = LoggedFeedback.load(log)
     policies = {name: _find_policy(name, store=store, model=model) for name in policy}
@@ -253,7 +265,7 @@ def evaluate_command(
     if out:
         out.mkdir(parents=True, exist_ok=True)
         league.write_parquet(out / "league.parquet")
-        write_report(out / "league.svg", league_svg(league))
+        write_whole(out / "league.svg", league_svg(league).encode())
         html = report_html(
             league,
             title=f"Evaluation on {log.name}",
@@ -261,7 +273,7 @@ def evaluate_command(
             facts={"data": judge.source, "judged on": f"{len(judge):,} decisions"},
             shares=action_shares(found[policy[0]], judge),
         )
-        write_report(out / "report.html", html)
+        write_whole(out / "report.html", html.encode())
         typer.echo(f"wrote {out}/league.parquet, league.svg, report.html")
 
 

@@ -7,12 +7,14 @@ from typing import NoReturn
 
 import typer
 
+from orchestrator.cli.ablating import ablate_command
 from orchestrator.cli.calibrating import calibrate_command, fidelity_command
+from orchestrator.cli.comparing import compare_command
 from orchestrator.cli.configuration import config_app
 from orchestrator.cli.importing import import_app
 from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
 from orchestrator.cli.running import demo_command, serve_command, ui_command
-from orchestrator.cli.simulating import ablate_command, compare_command, scenarios_command, simulate_command
+from orchestrator.cli.simulating import scenarios_command, simulate_command
 from orchestrator.errors import OrchestratorError
 from policies.errors import PolicyError
 from simulator.errors import SimulatorError

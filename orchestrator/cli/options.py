@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="JOURNEY_STORE", help="MLflow store: a directory, made if needed.")
+    Path,
+    typer.Option("--store", envvar="JOURNEY_STORE", file_okay=False, help="MLflow store: a directory, made if needed."),
 ]
 LogOption = Annotated[Path, typer.Option("--log", help="Feedback log, made by `journey import`.")]
 ModelOption = Annotated[str, typer.Option("--model", help="Name of the registered policy.")]

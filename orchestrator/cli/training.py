@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from orchestrator.cli.options import terminal
+from orchestrator.cli.progress import progress_bars, stoppable
+from orchestrator.cli.simulation import check_resume
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from policies.registry.store import Store
     from policies.vw_policy import VWPolicy
-    from simulator.training import Iteration, PhaseProgress
+    from simulator.training import Iteration
     from simulator.training_plan import TrainingPlan
-
-_UNITS = {"gather": "customer-days/s", "learn": "twins/s", "evaluate": "customer-days/s"}
 
 
 def train_in_simulation(
@@ -50,7 +47,7 @@ def train_in_simulation(
         model: name of the registered model; empty for `journey-SCENARIO`.
     """
     from orchestrator.config import configs_dir
-    from simulator.line_up import TRAINED, save_line_up
+    from simulator.line_up import TRAINED, check_replaceable, save_line_up
     from simulator.scenarios import load_scenario
     from simulator.training import train
     from simulator.training_publish import TrainingPublisher
@@ -59,6 +56,8 @@ def train_in_simulation(
     world = load_scenario(scenario, configs=configs_dir())
     folder = out or Path("data") / "training" / world.name
     policies = line_up or Path("data") / "policies" / world.name
+    check_resume(folder, resume=resume, out=folder)
+    check_replaceable(policies)  # now, and not after hours of training
     name = model or f"journey-{world.name}"
     first = start(name)
     publisher = TrainingPublisher(world, plan, store=store, model=name, folder=folder)
@@ -67,23 +66,19 @@ def train_in_simulation(
         registered = publisher.publish(found)
         typer.echo(f"{summary(found)}; {registered.label if registered else 'published before'}")
 
-    try:
-        with bars(terminal()) as progress, publisher.open():
-            last = train(
-                world,
-                plan,
-                folder=folder,
-                resume=resume,
-                start=first,
-                workers=workers,
-                address=address,
-                progress=progress,
-                on_start=publisher.begin,
-                on_iteration=tell,
-            )
-    except KeyboardInterrupt as stopped:
-        typer.secho(f"stopped: {stopped}", fg="yellow", err=True)
-        raise typer.Exit(130) from None
+    with stoppable(), progress_bars(terminal()) as bars, publisher.open():
+        last = train(
+            world,
+            plan,
+            folder=folder,
+            resume=resume,
+            start=first,
+            workers=workers,
+            address=address,
+            progress=bars.phase,
+            on_start=publisher.begin,
+            on_iteration=tell,
+        )
     save_line_up({policy: last.policies[policy] for policy in TRAINED}, policies)
     typer.echo(last.comparison.verdict)
     typer.echo(f"wrote {policies}; compare with `journey compare --scenario {scenario}`")
@@ -101,40 +96,3 @@ def summary(found: Iteration) -> str:
         f"iteration {found.index}: margin per customer {', '.join(said)}; {found.twins:,} twins; {seconds}, "
         f"rest {found.seconds['rest']:.1f} s ({found.rest_share:.1%})"
     )
-
-
-@contextmanager
-def bars(console: Console) -> Iterator[Callable[[PhaseProgress], None]]:
-    """One bar for each phase of the iteration under way."""
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-        shown = -1
-
-        def show(now: PhaseProgress) -> None:
-            nonlocal shown
-            if now.iteration != shown:
-                for task in tasks.values():
-                    bars.remove_task(task)
-                tasks.clear()
-                shown = now.iteration
-            if now.phase not in tasks:
-                tasks[now.phase] = bars.add_task("", total=None, speed="")
-            task = tasks[now.phase]
-            if not now.done:
-                bars.reset(task, total=now.total or None, speed="")
-            seconds = next(t.elapsed for t in bars.tasks if t.id == task) or 0.0
-            speed = f"{now.done / seconds:,.0f} {_UNITS[now.phase]}" if now.done and seconds else ""
-            description = f"iteration {now.iteration}: {now.phase}"
-            bars.update(task, description=description, completed=now.done, total=now.total or None, speed=speed)
-
-        yield show

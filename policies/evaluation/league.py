@@ -18,6 +18,7 @@ from policies.evaluation.reward_model import cross_fit
 from policies.evaluation.rounds import Rounds, customer_codes
 from policies.evaluation.support import Support, diagnose
 from policies.feedback import LoggedFeedback
+from policies.whole_files import whole_file
 
 CONFIDENCE = 0.95
 
@@ -113,12 +114,8 @@ class LeagueTable:
 
     def write_parquet(self, path: Path) -> None:
         """Write `to_frame` as Parquet, whole or not at all."""
-        staging = path.with_name(f".{path.name}.part")
-        try:
+        with whole_file(path) as staging:
             self.to_frame().to_parquet(staging, index=False)
-            staging.replace(path)
-        finally:
-            staging.unlink(missing_ok=True)
 
 
 def league_table(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -83,16 +82,6 @@ def action_shares(policy: Policy, log: LoggedFeedback) -> list[tuple[str, float,
     logged = np.bincount(log.action, minlength=len(log.actions)) / len(log)
     order = np.argsort(-served, kind="stable")[:_SHOWN_ACTIONS]
     return [(log.actions.ids[a], float(served[a]), float(logged[a])) for a in order]
-
-
-def write_report(path: Path, html: str) -> None:
-    """Write a report whole or not at all."""
-    staging = path.with_name(f".{path.name}.part")
-    try:
-        staging.write_text(html)
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)
 
 
 def _verdict(result: TrainingResult) -> str:

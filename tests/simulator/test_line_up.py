@@ -233,3 +233,25 @@ def test_policies_are_files_without_code(tmp_path: Path) -> None:
         digest = hashlib.sha256((folder / "policy.json").read_bytes()).hexdigest()
         assert (folder / "SHA256").read_text().split()[0] == digest
         assert json.loads((folder / "policy.json").read_text())["kind"] == name
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("1 / 0", r"importing 'my_broken_policies' failed \(ZeroDivisionError: division by zero\)"),
+        ("class Mine: pass\ndef", r"importing 'my_broken_policies' failed \(SyntaxError: "),
+        (
+            "class Mine:\n    def __init__(self, *, actions, columns):\n        raise ValueError('no weights')",
+            r"failed \(ValueError: no weights\); mend its __init__",
+        ),
+    ],
+)
+def test_whatever_a_users_module_raises_is_told(
+    source: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_broken_policies.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_broken_policies", raising=False)
+    with pytest.raises(LineUpError, match=message):
+        lined_up("my_broken_policies:Mine")
+    sys.modules.pop("my_broken_policies", None)

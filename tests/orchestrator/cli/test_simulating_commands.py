@@ -133,3 +133,54 @@ def test_what_cannot_be_compared_is_refused(
     refused: Callable[..., str], arguments: tuple[str, ...], message: str
 ) -> None:
     assert message in refused("compare", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("compare", "--policies", "hold,random", "--resume"), "--resume continues the run in --out"),
+        (("compare", "--policies", "hold,random", "--resume", "--out", "new"), "--resume: new holds no run"),
+        (("simulate", "--policy", "random", "--resume", "--out", "new"), "--resume: new holds no run"),
+        (("simulate", "--policy", "hold,random", "--out", "new"), "--policy hold,random: give one policy"),
+        (("simulate", "--policy", ":", "--out", "new"), "give a module and a class"),
+        (("train", "--scenario", "baseline", "--resume", "--out", "new"), "--resume: new holds no run"),
+        (("train", "--scenario", "baseline", "--line-up", "."), "holds no line-up"),
+        (("ablate", "--scenario", "basline", "--out", "new"), "did you mean 'baseline'?"),
+    ],
+)
+def test_what_could_only_go_wrong_later_is_refused_at_once(
+    refused: Callable[..., str], arguments: tuple[str, ...], message: str
+) -> None:
+    if "." in arguments:
+        Path("mine.txt").touch()
+    assert message in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("simulate --policy hold --out new", "--days", "0"),
+        ("simulate --policy hold --out new", "--customers", "0"),
+        ("simulate --policy hold --out new", "--seed", "-1"),
+        ("simulate --policy hold", "--out", "file"),
+        ("compare", "--days", "0"),
+        ("compare", "--customers", "0"),
+        ("compare", "--out", "file"),
+        ("compare", "--line-up", "file"),
+        ("compare", "--store", "file"),
+        ("train --scenario baseline", "--out", "file"),
+        ("train --scenario baseline", "--line-up", "file"),
+        ("ablate --out new", "--days", "0"),
+        ("ablate", "--out", "file"),
+        ("calibrate", "--data", "file"),
+        ("fidelity", "--out", "file"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_name_of_its_option(
+    journey: Callable[..., Any], command: str, option: str, value: str
+) -> None:
+    Path("file").touch()
+    said = journey(*command.split(), option, value)
+    assert said.code == 2, said
+    assert f"Invalid value for '{option}'" in said.err
+    assert [path.name for path in Path().iterdir()] == ["file"]
