@@ -114,7 +114,7 @@ class LogExport:
         )
 
     def frame(self) -> pd.DataFrame:
-        """One row per decision: who, when, what, how likely, what it earned net of its cost, and `x.` features."""
+        """One row per decision: who, when, what, how likely, whether done, money net of its cost, and `x.` features."""
         import pandas as pd
 
         log = self.log
@@ -125,6 +125,7 @@ class LogExport:
                 "slot": pd.Categorical.from_codes(log.slot, dtype=pd.CategoricalDtype(list(SLOTS))),
                 "action": pd.Categorical.from_codes(log.action, dtype=pd.CategoricalDtype(list(self.actions.ids))),
                 "propensity": log.propensity,
+                "done": log.done,
                 "money": self._gross(log.margin) - self._costs(),
             }
         )

@@ -26,13 +26,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from policies.arrays import BoolArray, Float32Array
+from policies.whole_files import put_in_place
 from simulator.errors import LogError
 from simulator.rollout_log import RolloutLog
 
 ByteArray = NDArray[np.uint8]
 
 DECISIONS, MONEY = "decisions.parquet", "money.parquet"
-_PLAIN = ("customer", "day", "slot", "action", "propensity")
+_PLAIN = ("customer", "day", "slot", "action", "propensity", "done")
 _ACTIONS, _ACTION_IDS, _COLUMNS = b"actions", b"action_ids", b"columns"
 
 
@@ -51,7 +52,9 @@ def save_log(log: RolloutLog, directory: Path, *, actions: Sequence[str] = (), c
         _write(_decisions(log, actions=actions, columns=columns), staging / DECISIONS)
         _write(pa.table({"margin": _rows(log.margin), "worth": _rows(log.worth)}), staging / MONEY)
         staging.chmod(0o755)
-        _put(staging, directory)
+        if directory.exists() and any(path.name not in (DECISIONS, MONEY) for path in directory.iterdir()):
+            raise LogError(f"{directory} holds other files than a log; choose another directory")
+        put_in_place(staging, directory)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -120,14 +123,3 @@ def _packed(eligible: BoolArray) -> Any:
 
 def _unpacked(column: Any, actions: int) -> BoolArray:
     return np.unpackbits(_bytes(column), axis=1, count=actions).astype(bool)
-
-
-def _put(staging: Path, directory: Path) -> None:
-    """Put a directory in the place of another; two that write the same log at once leave one whole log."""
-    aside = staging.with_name(f"{staging.name}-old")
-    if directory.exists():
-        if any(path.name not in (DECISIONS, MONEY) for path in directory.iterdir()):
-            raise LogError(f"{directory} holds other files than a log; choose another directory")
-        directory.rename(aside)
-    staging.rename(directory)
-    shutil.rmtree(aside, ignore_errors=True)

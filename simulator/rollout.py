@@ -119,7 +119,7 @@ class Block:
             _note(made, moment, tally=life.tally, recorder=recorder)
             moment = advance(moments, made.action)
         result = self._result(policy, life.tally, counts)
-        return result, recorder.finish() if recorder else None
+        return result, recorder.finish(life.undone) if recorder else None
 
     def life(self) -> Life:
         """A life of these customers through the horizon, to be driven from moment to moment."""

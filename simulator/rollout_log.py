@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ class RolloutLog:
         slot: int8 (n,), 0 outbound, 1 on the site, 2 in the store.
         action: int64 (n,).
         propensity: float64 (n,).
+        done: bool (n,), false for alerts that expired because no associate had the minutes.
         eligible: bool (n, A).
         features: float32 (n, F).
         margin: float32 (customers, D), money kept per customer and day, contact costs subtracted.
@@ -36,6 +38,7 @@ class RolloutLog:
     slot: IntArray
     action: IntArray
     propensity: Float64Array
+    done: BoolArray
     eligible: BoolArray
     features: Float32Array
     margin: Float32Array
@@ -56,6 +59,7 @@ class LogRecorder:
         self._tally = tally
         self._columns: dict[str, NDArray[Any]] = {}
         self._size = self._room = 0
+        self._moments: dict[tuple[int, int], slice] = {}
 
     def add(self, made: Decisions, rows: IntArray, *, slot: int) -> None:
         """Keep decisions about customers `rows`."""
@@ -66,6 +70,7 @@ class LogRecorder:
             "slot": np.full(len(rows), slot, dtype=np.int8),
             "action": made.action,
             "propensity": made.propensity,
+            "done": np.ones(len(rows), dtype=bool),
             "eligible": made.eligible,
             "features": made.features,
         }
@@ -75,9 +80,17 @@ class LogRecorder:
             self._columns = {name: self._larger(name, values, start) for name, values in kept.items()}
         for name, values in kept.items():
             self._columns[name][start : self._size] = values
+        self._moments[self._tally.day, slot] = slice(start, self._size)
 
-    def finish(self) -> RolloutLog:
-        """The whole log."""
+    def finish(self, undone: Mapping[tuple[int, int], IntArray]) -> RolloutLog:
+        """The whole log.
+
+        Args:
+            undone: by day and slot, int64 (k,), customers of alerts that expired.
+        """
+        for moment, customers in undone.items():
+            rows = self._moments[moment]
+            self._columns["done"][rows] = ~np.isin(self._columns["customer"][rows], customers)
         whole: dict[str, Any] = {name: column[: self._size] for name, column in self._columns.items()}
         return RolloutLog(**whole, margin=self._tally.margin, worth=self._tally.worth)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,15 @@ def setting_of() -> Callable[..., Setting]:
 @pytest.fixture(scope="session")
 def baseline(setting_of: Callable[..., Setting]) -> Setting:
     return setting_of()
+
+
+@pytest.fixture(scope="session")
+def no_minutes(baseline: Setting) -> Setting:
+    """A retailer whose associates never have time."""
+    world = baseline.scenario.world
+    associates = world.associates.model_copy(update={"minutes_per_store": 0.0})
+    changed = world.model_copy(update={"associates": associates})
+    return replace(baseline, scenario=replace(baseline.scenario, world=changed))
 
 
 @pytest.fixture(scope="session")

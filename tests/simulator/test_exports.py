@@ -78,6 +78,7 @@ def test_money_is_divided_among_decisions_by_the_next_one(seed: int, customers: 
         slot=slot.astype(np.int8),
         action=action,
         propensity=np.full(len(cells), 1 / 3),
+        done=np.ones(len(cells), dtype=bool),
         eligible=np.ones((len(cells), 3), dtype=bool),
         features=np.zeros((len(cells), 1), dtype=np.float32),
         margin=margin,
@@ -127,7 +128,7 @@ def test_the_action_context_tells_actions_apart(export: LogExport) -> None:
 def test_the_table_names_everything(export: LogExport) -> None:
     frame = export.frame()
     assert len(frame) == len(export.log)
-    assert list(frame.columns[:6]) == ["customer", "day", "slot", "action", "propensity", "money"]
+    assert list(frame.columns[:7]) == ["customer", "day", "slot", "action", "propensity", "done", "money"]
     assert set(frame["slot"]) == {"outbound", "site", "store"}
     on_site = set(frame.loc[frame["slot"] == "site", "action"])
     assert all(a == "hold" or a.startswith("site.") for a in on_site)

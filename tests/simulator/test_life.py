@@ -106,6 +106,23 @@ def test_policies_that_act_alike_have_equal_results(baseline: Setting) -> None:
     assert np.array_equal(first[1].worth, second[1].worth)
 
 
+def test_the_log_tells_which_alerts_expired(baseline: Setting, no_minutes: Setting) -> None:
+    calls = FixedPolicy(baseline.core.actions, baseline.core.columns, "store.service")
+    logs = [Block(s, seed=2, block=0, customers=200, days=6).live(calls, log=True)[1] for s in (baseline, no_minutes)]
+    assert logs[0] is not None
+    assert logs[1] is not None
+    some, none = (log.done[log.action > 0] for log in logs)
+    assert set(logs[0].slot[logs[0].action > 0]) == {OUTBOUND, IN_STORE}
+    assert 0 < some.mean() < 1
+    assert not none.any()
+    assert all(log.done[log.action == 0].all() for log in logs)
+    # What expired cost nothing and did nothing.
+    hold = FixedPolicy(baseline.core.actions, baseline.core.columns, "hold")
+    silent = Block(no_minutes, seed=2, block=0, customers=200, days=6).live(hold, log=True)[1]
+    assert silent is not None
+    assert np.array_equal(logs[1].margin, silent.margin)
+
+
 def test_what_is_done_to_some_customers_leaves_the_others_as_they_are(
     block: Block, baseline: Setting, drive: Drive
 ) -> None:

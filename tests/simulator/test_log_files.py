@@ -22,6 +22,7 @@ def some_log(*, n: int = 50, actions: int = 11, customers: int = 7, days: int = 
         slot=random.integers(3, size=n).astype(np.int8),
         action=random.integers(actions, size=n),
         propensity=random.random(n),
+        done=random.random(n) < 0.5,
         eligible=random.random((n, actions)) < 0.5,
         features=random.standard_normal((n, 5)).astype(np.float32),
         margin=random.standard_normal((customers, days)).astype(np.float32),

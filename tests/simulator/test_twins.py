@@ -51,15 +51,6 @@ def silent(baseline: Setting) -> Twins:
     return live_twins(block(baseline), fixed(baseline))
 
 
-@pytest.fixture(scope="module")
-def no_minutes(baseline: Setting) -> Setting:
-    """A retailer whose associates never have time."""
-    world = baseline.scenario.world
-    associates = world.associates.model_copy(update={"minutes_per_store": 0.0})
-    changed = world.model_copy(update={"associates": associates})
-    return replace(baseline, scenario=replace(baseline.scenario, world=changed))
-
-
 def test_each_pair_is_an_eligible_contact_never_hold(silent: Twins) -> None:
     assert 10 < len(silent) <= CUSTOMERS  # one change per customer and branch at most
     assert (silent.action > 0).all()
