@@ -20,7 +20,8 @@ METRICS = (
     "site",
     "store",
     "minutes",  # associate minutes used
-    "clicks",
+    "clicks",  # on e-mails and banners
+    "accepts",  # of alerts and calls
     "unsubscribes",
     "wants_met",  # purchases that answered an open want
     "decisions",

@@ -205,7 +205,7 @@ class Day:
         self._sent("store", rows[done], action[done], at=at)
         self._tally.add("minutes", rows[done], scene.table.minutes[action[done]])
         self.events.add("click", rows[alerts.accepted], at=at, channel=code)
-        self._tally.click(rows[alerts.accepted])
+        self._tally.add("accepts", rows[alerts.accepted])
         self._tally.value(rows[alerts.accepted], self._goals.worth("accept"))
         self._tally.value(rows[done & ~alerts.accepted], self._goals.worth("dismiss"))
         self._unsubscribe(rows[alerts.opted_out], code, at=at)

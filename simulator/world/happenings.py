@@ -87,7 +87,7 @@ class Tally:
         self.daily[self.day, METRIC[metric]] += np.sum(amount) if np.ndim(amount) else np.float64(amount) * len(rows)
 
     def click(self, rows: IntArray) -> None:
-        """Each of these customers, each named once, clicked or accepted."""
+        """Each of these customers, each named once, clicked on an e-mail or a banner."""
         self.add("clicks", rows)
         self.clicks.T[self.day][rows] += 1
 

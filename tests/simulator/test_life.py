@@ -123,6 +123,17 @@ def test_the_log_tells_which_alerts_expired(baseline: Setting, no_minutes: Setti
     assert np.array_equal(logs[1].margin, silent.margin)
 
 
+def test_accepting_an_alert_is_no_click(baseline: Setting) -> None:
+    core, block = baseline.core, Block(baseline, seed=2, block=0, customers=200, days=6)
+    calls = block.live(FixedPolicy(core.actions, core.columns, "store.service"))[0].daily.sum(axis=0)
+    mails = block.live(FixedPolicy(core.actions, core.columns, "email.offer.home"))[0].daily.sum(axis=0)
+    clicks, accepts = METRICS.index("clicks"), METRICS.index("accepts")
+    assert calls[accepts] > 10
+    assert calls[clicks] == 0
+    assert mails[clicks] > 0
+    assert mails[accepts] == 0
+
+
 def test_what_is_done_to_some_customers_leaves_the_others_as_they_are(
     block: Block, baseline: Setting, drive: Drive
 ) -> None:
