@@ -8,7 +8,9 @@ so that difference is itself a linear function of the state before; the critic i
 
 with pressure the recent contacts in the channel, value the recent spend and burden their product: wearing out who
 spends much costs more. It is fitted by ridge regression weighted by inverse variance (feasible generalised least
-squares; Aitken 1936), since the noise of money grows with what a customer spends.
+squares; Aitken 1936), since the noise of money grows with what a customer spends; how uncertain the fit is comes from
+the prior and from the residuals, whatever the weights (White 1980, "A heteroskedasticity-consistent covariance matrix
+estimator").
 """
 
 from __future__ import annotations
@@ -73,11 +75,10 @@ class Critic:
         """
         channels, intents = _labels(actions, "channel="), _labels(actions, "intent=")
         critic = cls.none(actions, columns)
+        noise = float(np.mean(weight * later**2)) if len(later) else 0.0
         for channel in sorted(set(channels) - {""}):
             own = np.array([c == channel for c in channels])
             rows = np.flatnonzero(own[action])
-            if not len(rows):
-                continue
             kinds = sorted({i for i, mine in zip(intents, own, strict=True) if mine})
             kind = np.array([kinds.index(i) if i in kinds else 0 for i in intents])
             state = _state(columns, channel, features[rows])
@@ -87,7 +88,8 @@ class Critic:
             inverse = np.linalg.inv(weighted.T @ design + ridge)
             theta = inverse @ (weighted.T @ later[rows])
             scores = weighted * (later[rows] - design @ theta)[:, None]
-            covariance = inverse @ (scores.T @ scores) @ inverse
+            # The second term is the prior's: of what was never seen, nothing is known.
+            covariance = inverse @ (scores.T @ scores + noise * ridge) @ inverse
             for a in np.flatnonzero(own):
                 to_base = np.zeros((1 + len(_SLOPES), len(theta)))
                 to_base[:, : 1 + len(_SLOPES)] = np.eye(1 + len(_SLOPES))

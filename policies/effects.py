@@ -7,8 +7,9 @@ zero the more, the more special it is (a normal prior per level; Gelman & Hill 2
     effect(x, a) = channel + intent in channel + subject + action
                  + (channel + intent in channel) * (what this customer did with the action's category and channel)
 
-Sums over rows are all that is kept, so that any number of batches can be added. What remains uncertain is the normal
-posterior of the weights.
+Sums over rows are all that is kept, so that any number of batches can be added. What remains uncertain is the prior's
+part and the residuals', whatever the weights (White 1980, "A heteroskedasticity-consistent covariance matrix
+estimator"): the noise of money grows with what a customer spends.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class EffectModel:
         self._precision = 1 / sd**2
         self._gram = np.zeros((len(sd), len(sd)))
         self._moment = np.zeros(len(sd))
+        self._scatter = np.zeros((len(sd), len(sd)))
         self._noise, self._rows = 0.0, 0.0
         self.weights: Float64Array = np.zeros(len(sd))
         self._covariance: Float64Array = np.diag(sd**2)
@@ -67,7 +69,7 @@ class EffectModel:
             features: float32 (n, F).
             action: int64 (n,), the contact.
             effect: float64 (n,), what it added.
-            weight: float64 (n,), inverse variances up to a factor.
+            weight: float64 (n,), how much each row counts; best inverse variances.
         """
         if not len(action):
             return
@@ -79,8 +81,14 @@ class EffectModel:
         self._noise += float(np.sum(weight * effect**2))
         self._rows += len(action)
         variance = max(self._noise / self._rows, 1e-12)
-        self._covariance = np.asarray(np.linalg.inv(self._gram / variance + np.diag(self._precision)), dtype=np.float64)
-        self.weights = self._covariance @ (self._moment / variance)
+        inverse = np.linalg.inv(self._gram / variance + np.diag(self._precision))
+        self.weights = np.asarray(inverse @ (self._moment / variance), dtype=np.float64)
+        for rows in _blocks(len(action)):
+            design = self._design(features[rows], action[rows])
+            scores = design * (weight[rows] * (effect[rows] - design @ self.weights))[:, None]
+            self._scatter += scores.T @ scores
+        middle = self._scatter / variance**2 + np.diag(self._precision)
+        self._covariance = np.asarray(inverse @ middle @ inverse, dtype=np.float64)
 
     def effect(self, features: Float32Array, action: IntArray) -> Float64Array:
         """Expected effect of actions (n,) on customers (n, F); float64 (n,)."""
@@ -88,7 +96,7 @@ class EffectModel:
         return np.concatenate([np.empty(0), *parts])
 
     def deviation(self, features: Float32Array, action: IntArray) -> Float64Array:
-        """Posterior standard deviations of `effect`; float64 (n,)."""
+        """Standard errors of `effect`, what is believed before any data included; float64 (n,)."""
         variance = np.empty(len(action))
         for rows in _blocks(len(action)):
             design = self._design(features[rows], action[rows])

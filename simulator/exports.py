@@ -146,8 +146,8 @@ class LogExport:
             money: per customer and day with all contact costs subtracted, float32 (customers, D).
         """
         log, days = self.log, money.shape[1]
-        before_costs = money.astype(np.float64)
-        np.add.at(before_costs, (log.customer, log.day), self._costs())
+        before_costs, costs = money.astype(np.float64), self._costs()
+        np.add.at(before_costs, (log.customer, log.day), costs * log.done)
         until = np.zeros((len(money), days + 1))
         np.cumsum(before_costs, axis=1, out=until[:, 1:])
         order = np.lexsort((log.slot, log.day, log.customer))
@@ -157,6 +157,8 @@ class LogExport:
         following[:-1][same] = day[1:][same]
         earned = np.empty(len(order))
         earned[order] = until[customer, following] - until[customer, day]
+        # What was never spent is credited to the alert that expired, so that it nets to what it cost: nothing.
+        earned += costs * ~log.done
         # Days are float32: a cost added back leaves rounding behind, which must not look like an answer.
         return np.round(earned, _DECIMALS)
 

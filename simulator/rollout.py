@@ -92,7 +92,7 @@ class Block:
             table=setting.table,
             people=people,
             moods=Moods.neutral(opted_in=people.opted_in, goodwill=goodwill.astype(np.float32)),
-            market=draw_market(scenario.world.market, days=days, categories=categories, seed=seed),
+            market=draw_market(scenario.world.market, days=days, categories=categories, streams=streams),
             streams=streams,
             day=-HISTORY_DAYS,
         )

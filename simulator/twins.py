@@ -152,8 +152,11 @@ class _Change:
             return action
         contacts = contacts[chosen]
         random = self._streams.generator(f"twin action {moment.slot}", moment.day)
-        drawn = np.argmax(random.random(contacts.shape) * contacts, axis=1)
-        best = np.argmax(np.where(contacts, made.scores[chosen], -np.inf), axis=1)
+        order = random.random(contacts.shape)
+        drawn = np.argmax(order * contacts, axis=1)
+        scores = np.where(contacts, made.scores[chosen], -np.inf)
+        # Of equals any one: a policy without an opinion must not favour the head of the catalogue.
+        best = np.argmax(order * (scores == scores.max(axis=1, keepdims=True)), axis=1)
         tried = np.where(random.random(len(chosen)) < BEST_SHARE, best, drawn)
         held = action[chosen] == 0
         contact = np.where(held, tried, action[chosen])

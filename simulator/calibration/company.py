@@ -83,7 +83,7 @@ class Company:
                 table=ActionTable.of(self.retailer),
                 people=people,
                 moods=Moods.neutral(opted_in=people.opted_in, goodwill=goodwill * self.world.goodwill.spread),
-                market=draw_market(self.world.market, days=days, categories=self.categories, seed=seed),
+                market=draw_market(self.world.market, days=days, categories=self.categories, streams=Streams(seed, -1)),
                 streams=streams,
                 day=0,
             )

@@ -125,7 +125,7 @@ def simulate_mail_test(company: Company, *, customers: int, fortnights: int) -> 
 
 def _with_other_chances(company: Company, scene: Scene, fortnight: int) -> Scene:
     seed = scene.streams.seed + POPULATIONS * fortnight
-    market = draw_market(company.world.market, days=TEST_DAYS, categories=company.categories, seed=seed)
+    market = draw_market(company.world.market, days=TEST_DAYS, categories=company.categories, streams=Streams(seed, -1))
     return replace(scene, market=market, streams=Streams(seed, 1))
 
 

@@ -13,6 +13,7 @@ from scipy.special import expit
 from policies.arrays import BoolArray, Float32Array, IntArray
 from simulator.world import fatigue, goodwill
 from simulator.world.moods import NOTHING
+from simulator.world.population import stores_of
 from simulator.world.relevance import fit_of
 from simulator.world.scene import Scene
 
@@ -43,8 +44,11 @@ class Minutes:
     """Minutes of associates left today, per store."""
 
     def __init__(self, scene: Scene) -> None:
-        stores = int(scene.people.store.max(initial=0)) + 1
-        self.left = np.full(stores, scene.world.associates.minutes_per_store, dtype=np.float32)
+        n, per_store = len(scene.people), scene.world.population.customers_per_store
+        stores = stores_of(n, per_store)
+        # In proportion to its customers, so that a block of any size has as many minutes per customer.
+        minutes = scene.world.associates.minutes_per_store * n / (stores * per_store)
+        self.left = np.full(stores, minutes, dtype=np.float32)
 
     def spend(self, store: IntArray, minutes: Float32Array, order: Float32Array) -> BoolArray:
         """Which alerts (m,) there is time for, first come first served by `order` within each store."""
@@ -80,7 +84,7 @@ def approach(scene: Scene, rows: IntArray, action: IntArray, *, minutes: Minutes
     )
     accepted = done & moods.alive[rows] & (scene.uniforms(name, rows) < expit(log_odds))
     hazard = np.minimum(settings.opt_out * np.exp(np.minimum(felt, 6)), _LARGEST_HAZARD)
-    opted_out = done & ~accepted & (scene.uniforms(f"{name} opt out", rows) < hazard)
+    opted_out = done & ~accepted & moods.alive[rows] & (scene.uniforms(f"{name} opt out", rows) < hazard)
     ignored = done & ~accepted
     goodwill.change(moods, rows[ignored], settings.dismiss_goodwill * (1 + felt[ignored]))
     strength = 1.0 if in_store else _PHONE_STRENGTH

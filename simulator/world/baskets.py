@@ -21,12 +21,14 @@ def basket_values(scene: Scene, rows: IntArray, *, in_store: bool) -> Float32Arr
     return values
 
 
-def schedule_returns(scene: Scene, rows: IntArray, paid: Float32Array, category: IntArray) -> None:
+def schedule_returns(
+    scene: Scene, rows: IntArray, category: IntArray, *, paid: Float32Array, kept: Float32Array
+) -> None:
     """Some site orders come back after an exponential time; one open return per customer."""
     settings, moods = scene.world.baskets, scene.moods
     returned = (scene.uniforms("returned", rows) < settings.return_share) & (moods.return_due[rows] == NEVER)
     chosen = rows[returned]
     delay = 1 - settings.return_days * np.log1p(-scene.uniforms("return delay", chosen))
     moods.return_due[chosen] = scene.day + delay.astype(np.int64)
-    moods.return_value[chosen] = paid[returned]
+    moods.return_value[chosen], moods.return_kept[chosen] = paid[returned], kept[returned]
     moods.return_category[chosen] = category[returned]

@@ -55,7 +55,10 @@ class Day:
         for behaviour in (goodwill, fatigue, discounts):
             behaviour.fade(scene)
         wanting, told = wants.pass_and_arrive(scene)
-        self._searching = wanting[told]
+        self._told = wanting[told]
+        # The others tell an associate, at the counter or on the phone.
+        asks = scene.uniforms("want asked", self._told) < scene.people.store_preference[self._told]
+        self._searching = self._told[~asks]
         self._give_back()
 
     def contact(self, rows: IntArray, action: IntArray) -> BoolArray:
@@ -93,7 +96,7 @@ class Day:
         self.events.add("click", rows[mailed], at=at, channel=table.channels["email"])
         self.events.add("visit", rows, at=at)
         self.events.add("view", rows, at=at, category=sessions.focus)
-        self.events.add("want", self._searching, at=at, category=scene.moods.want[self._searching])
+        self.events.add("want", self._told, at=at, category=scene.moods.want[self._told])
         self.events.add("store_visit", in_store, at=at)
         self._tally.click(rows[mailed])
         self._tally.add("site_visits", rows)
@@ -135,7 +138,7 @@ class Day:
         completed = scene.table.of_intent("complete_look", banner)
         self._purchase(
             rows[bought], outcome.category[bought], discount=outcome.discount[bought], in_store=False,
-            extra=completed[bought] & outcome.clicked[bought], at=at,
+            extra=completed[bought] & outcome.clicked[bought], planned=sessions.buying[bought], at=at,
         )  # fmt: skip
 
     def _in_store(self, visits: Visits, alert: IntArray) -> BoolArray:
@@ -163,14 +166,18 @@ class Day:
         buys = in_stock[category]
         self._purchase(
             rows[buys], category[buys], discount=np.zeros(int(buys.sum()), dtype=np.float32), in_store=True,
-            extra=(sold & visits.trip)[buys], at=moment(scene.day, EVENING),
+            extra=(sold & visits.trip)[buys], planned=visits.trip[buys], at=moment(scene.day, EVENING),
         )  # fmt: skip
         return done
 
     def _purchase(
-        self, rows: IntArray, category: IntArray, *, discount: Float32Array, in_store: bool, extra: BoolArray, at: float
-    ) -> None:
-        """One basket each; `extra` adds what an associate or a banner sold on top."""
+        self, rows: IntArray, category: IntArray, *, discount: Float32Array, in_store: bool, extra: BoolArray,
+        planned: BoolArray, at: float,
+    ) -> None:  # fmt: skip
+        """One basket each; `extra` adds what an associate or a banner sold on top.
+
+        Money kept is the margin on the list price less the discount: who gives ten percent off gives it all.
+        """
         scene, moods, settings = self.scene, self.scene.moods, self.scene.world.baskets
         place = "store" if in_store else "site"  # who buys in both on a day draws twice
         values = baskets.basket_values(scene, rows, in_store=in_store)
@@ -184,7 +191,8 @@ class Day:
         self._tally.add("purchases", rows)
         self._tally.add("revenue", rows, paid)
         self._tally.add("discount", rows, taken)
-        self._tally.earn(rows, rate * values - taken)
+        kept = rate * values - taken
+        self._tally.earn(rows, kept)
         self._tally.value(rows, self._goals.worth("purchase"))
         discounts.learn(scene, rows, off)
         met = rows[moods.want[rows] == category]
@@ -192,10 +200,11 @@ class Day:
         goodwill.change(moods, met, scene.world.goodwill.want_met)
         moods.want[met] = NOTHING
         moods.cart[rows[moods.cart[rows] == category]] = NOTHING
-        again = rows[moods.last_purchase[rows] != NEVER]
+        # The fitted drop-out follows purchases of one's own accord; a contact's must not drive customers away.
+        again = rows[planned & (moods.last_purchase[rows] != NEVER)]
         moods.last_purchase[rows] = scene.day
         if not in_store:
-            baskets.schedule_returns(scene, rows, paid, category)
+            baskets.schedule_returns(scene, rows, category, paid=paid, kept=kept)
         shopping.leave(scene, again, place=place)
 
     def _approach(self, rows: IntArray, action: IntArray, *, in_store: bool, hour: float) -> associates.Alerts:
@@ -234,7 +243,6 @@ class Day:
         self.events.add("return", rows, at=at, category=moods.return_category[rows], value=paid)
         self._tally.add("returns", rows)
         self._tally.add("revenue", rows, -paid)
-        fixed = self._goals.worth("return")
-        rate = self._goals.worth("return", value=1.0) - fixed
-        self._tally.earn(rows, (fixed + rate * paid).astype(np.float32))
+        # Handling, and whatever the sale had earned.
+        self._tally.earn(rows, np.float32(self._goals.worth("return")) - moods.return_kept[rows])
         moods.return_due[rows] = NEVER

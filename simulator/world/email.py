@@ -59,7 +59,8 @@ def receive(scene: Scene, rows: IntArray, action: IntArray) -> EmailResponse:
     moods.visit_due[rows[visits]] = scene.day + delay[visits]
     moods.visit_action[rows[visits]] = action[visits]
     hazard = settings.unsubscribe * np.exp(np.minimum(settings.unsubscribe_fatigue * felt - fit.taste / 2, 6))
-    unsubscribed = scene.uniforms("unsubscribe", rows) < np.minimum(hazard, _LARGEST_HAZARD)
+    hazard = np.minimum(hazard, _LARGEST_HAZARD) * moods.alive[rows]
+    unsubscribed = scene.uniforms("unsubscribe", rows) < hazard
     moods.reachable[rows[unsubscribed]] = False
     ignored = scene.world.goodwill.irrelevant * felt * expit(-fit.taste)
     goodwill.change(moods, rows, np.where(visits, scene.world.goodwill.relevant, ignored).astype(np.float32))

@@ -38,12 +38,13 @@ class Market:
         return np.zeros(self.price_cut.shape[1], dtype=np.float32) if day < 0 else self.price_cut[day]
 
 
-def draw_market(settings: MarketSettings, *, days: int, categories: int, seed: int) -> Market:
-    """Draw the market of one seed, the same for every block and policy.
+def draw_market(settings: MarketSettings, *, days: int, categories: int, streams: Streams) -> Market:
+    """Draw the market of one block, the same under every policy.
+
+    Every block has its own: blocks are what intervals count as independent, so they may share no luck.
 
     Stock-outs and sales start as Poisson events per category and last a geometric number of days.
     """
-    streams = Streams(seed, -1)
     out = _episodes(
         streams.generator("stock"),
         days,

@@ -30,6 +30,7 @@ class Moods:
         store_due: int64 (n,), day on which an associate's call brings a store visit, `NEVER` for none.
         return_due: int64 (n,), day on which a purchase is brought back, `NEVER` for none.
         return_value: float32 (n,), money to be paid back then.
+        return_kept: float32 (n,), money the sale had earned.
         return_category: int64 (n,).
         last_purchase: int64 (n,), day, `NEVER` if none.
         last_thanks: int64 (n,), day, `NEVER` if none.
@@ -48,6 +49,7 @@ class Moods:
     store_due: IntArray
     return_due: IntArray
     return_value: Float32Array
+    return_kept: Float32Array
     return_category: IntArray
     last_purchase: IntArray
     last_thanks: IntArray
@@ -77,6 +79,7 @@ class Moods:
             store_due=every(NEVER),
             return_due=every(NEVER),
             return_value=zeros(),
+            return_kept=zeros(),
             return_category=every(NOTHING),
             last_purchase=every(NEVER),
             last_thanks=every(NEVER),

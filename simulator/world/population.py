@@ -69,7 +69,7 @@ def draw_population(world: WorldSettings, n: int, streams: Streams) -> Populatio
     segments = int(people.segments)
     segment = random.integers(0, segments, n)
     shares = np.array(list(world.category_shares.values()))
-    archetypes = _archetypes(segments, len(shares), seed=streams.seed)
+    archetypes = _archetypes(segments, len(shares), streams)
     own = random.standard_normal((n, len(shares)))
     mixed = np.sqrt(1 - people.individuality) * archetypes[segment] + np.sqrt(people.individuality) * own
     weights = shares * np.exp(people.taste_spread * mixed)
@@ -82,7 +82,7 @@ def draw_population(world: WorldSettings, n: int, streams: Streams) -> Populatio
     )
     dropout = np.where(regular, shopping.regular_dropout, random.beta(shopping.dropout_a, shopping.dropout_b, n))
     preference = np.where(regular, people.store_preference_regular, people.store_preference_occasional)
-    stores = max(1, round(n / people.customers_per_store))
+    stores = stores_of(n, people.customers_per_store)
     return Population(
         regular=regular,
         segment=segment,
@@ -104,9 +104,14 @@ def draw_population(world: WorldSettings, n: int, streams: Streams) -> Populatio
     )
 
 
-def _archetypes(segments: int, categories: int, *, seed: int) -> np.ndarray:
-    """Log taste of each segment, the same in every block of a seed; float64 (segments, K)."""
-    return Streams(seed, -1).generator("archetypes").standard_normal((segments, categories))
+def stores_of(customers: int, per_store: float) -> int:
+    """How many stores a block of customers has; one at least."""
+    return max(1, round(customers / per_store))
+
+
+def _archetypes(segments: int, categories: int, streams: Streams) -> np.ndarray:
+    """Log taste of each segment of a block, which share no luck with other blocks; float64 (segments, K)."""
+    return streams.generator("archetypes").standard_normal((segments, categories))
 
 
 def _spread(sd: float, normal: np.ndarray) -> Float32Array:

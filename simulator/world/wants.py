@@ -15,7 +15,7 @@ def pass_and_arrive(scene: Scene) -> tuple[IntArray, BoolArray]:
     """Let wants pass and new ones arrive.
 
     A want lasts a geometric time; new ones arrive as a Poisson process, about a category drawn from the customer's own
-    taste. A share of them is told: searched for, put on a wish list, said to an associate. Only those become known.
+    taste. A share of them is told: searched for on the site, or said to an associate. Only those become known.
 
     Returns:
         Rows of the customers with a new want, int64 (m,), and whether it was told, bool (m,).

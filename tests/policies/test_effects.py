@@ -136,6 +136,23 @@ def test_deviations_tell_how_far_off_effects_are() -> None:
     assert np.concatenate(off).std() > 0.4  # nor are they boundless
 
 
+def test_deviations_hold_where_noise_grows_with_what_customers_do() -> None:
+    """Noise of big spenders is larger; equal weights all the same."""
+    big = np.zeros((1, len(COLUMNS)), dtype=np.float32)
+    big[0, 0] = 3.0
+    contact = np.array([1])
+    found, claimed = [], []
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        features = random.uniform(0, 3, (400, len(COLUMNS))).astype(np.float32)
+        action = np.ones(400, dtype=np.int64)
+        model = EffectModel(ACTIONS, COLUMNS, scale=10.0)
+        model.add(features, action, random.normal(size=400) * (0.1 + features[:, 0] ** 2), np.ones(400))
+        found.append(model.effect(big, contact)[0])
+        claimed.append(model.deviation(big, contact)[0])
+    assert np.mean(claimed) == pytest.approx(np.std(found), rel=0.25)
+
+
 def test_deviations_fall_with_what_is_seen_and_hold_has_none() -> None:
     features, action, noise = rows(20_000)
     model = EffectModel(ACTIONS, COLUMNS)

@@ -128,7 +128,7 @@ def test_accepting_an_alert_is_no_click(baseline: Setting) -> None:
     calls = block.live(FixedPolicy(core.actions, core.columns, "store.service"))[0].daily.sum(axis=0)
     mails = block.live(FixedPolicy(core.actions, core.columns, "email.offer.home"))[0].daily.sum(axis=0)
     clicks, accepts = METRICS.index("clicks"), METRICS.index("accepts")
-    assert calls[accepts] > 10
+    assert calls[accepts] > 5
     assert calls[clicks] == 0
     assert mails[clicks] > 0
     assert mails[accepts] == 0

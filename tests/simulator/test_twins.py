@@ -105,7 +105,7 @@ def test_contacts_the_policy_would_make_are_held_back_instead(baseline: Setting)
 def test_an_alert_nobody_had_time_for_makes_no_pair(no_minutes: Setting, silent: Twins) -> None:
     by_store = [action.startswith("store.") for action in no_minutes.core.actions.ids]
     tried = live_twins(block(no_minutes), fixed(no_minutes))
-    assert np.array(by_store)[silent.action].sum() > 5
+    assert np.array(by_store)[silent.action].sum() > 3
     assert len(tried)
     assert not np.array(by_store)[tried.action].any()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from simulator.streams import Streams
 from simulator.world import site
 from simulator.world.market import YEAR, draw_market
 from simulator.world.scene import Scene
@@ -18,7 +19,7 @@ HOME = 7
 
 def test_stock_outs_have_their_frequency_and_length(scene_of: SceneOf) -> None:
     settings = scene_of(2).world.market
-    market = draw_market(settings, days=40_000, categories=9, seed=1)
+    market = draw_market(settings, days=40_000, categories=9, streams=Streams(1, 0))
     out = ~market.in_stock
     begins = out[1:] & ~out[:-1]
     assert begins.sum() / market.in_stock[:-1].sum() == pytest.approx(settings.stock_outs_per_year / YEAR, rel=0.05)
@@ -27,19 +28,23 @@ def test_stock_outs_have_their_frequency_and_length(scene_of: SceneOf) -> None:
 
 
 def test_what_is_back_was_out_within_a_week_and_is_in_stock(scene_of: SceneOf) -> None:
-    market = draw_market(scene_of(2).world.market, days=500, categories=9, seed=1)
+    market = draw_market(scene_of(2).world.market, days=500, categories=9, streams=Streams(1, 0))
     assert (market.back & ~market.in_stock).sum() == 0
     for day, category in np.argwhere(market.back):
         assert not market.in_stock[max(0, day - 7) : day, category].all()
     assert market.back.any()
 
 
-def test_the_market_is_the_seeds_own_and_begins_alike_for_every_horizon(scene_of: SceneOf) -> None:
+def test_the_market_is_the_blocks_own_and_begins_alike_for_every_horizon(scene_of: SceneOf) -> None:
     settings = scene_of(2).world.market
-    short, long, other = (draw_market(settings, days=d, categories=9, seed=s) for d, s in ((50, 1), (90, 1), (50, 2)))
+    short, long, other, neighbour = (
+        draw_market(settings, days=d, categories=9, streams=Streams(s, b))
+        for d, s, b in ((50, 1, 0), (90, 1, 0), (50, 2, 0), (50, 1, 1))
+    )
     for name, value in vars(short).items():
         assert np.array_equal(value, getattr(long, name)[:50]), name
     assert not np.array_equal(short.in_stock, other.in_stock)
+    assert not np.array_equal(short.in_stock, neighbour.in_stock)
 
 
 def sessions(scene: Scene, *, focus: int, buying: bool) -> site.Sessions:
