@@ -73,6 +73,11 @@ class Scenario:
     retailer: Retailer
     world: WorldSettings
 
+    @property
+    def settled_from(self) -> int:
+        """The day from which on nothing new comes up: no actions, no change of tastes."""
+        return max((change.from_day for change in (self.file.new_actions, self.file.drift) if change), default=0)
+
     def changed(self, world: Mapping[str, float]) -> Scenario:
         """The same scenario with further values of the world changed.
 

@@ -30,7 +30,7 @@ from simulator.rollout import Block, Setting
 from simulator.run_folder import RunFolder
 from simulator.scenarios import Scenario
 from simulator.tasks import finished, shared_session
-from simulator.training_plan import TrainingPlan, training_spec
+from simulator.training_plan import TrainingPlan, check_days, training_spec
 from simulator.twin_files import TwinFolder
 from simulator.twins import Twins, live_twins
 
@@ -121,10 +121,12 @@ def train(
         The last iteration.
 
     Raises:
-        RunError: the folder holds another training, or one and `resume` is false; or a block cannot be finished.
+        RunError: the folder holds another training, or one and `resume` is false; or a block cannot be finished; or
+            the plan's days end before anything can be learned of what the scenario brings.
         PolicyError: `start` is over other features.
         KeyboardInterrupt: Ctrl-C; says how to continue.
     """
+    check_days(scenario, plan)
     core = Setting.of(scenario).core
     learner = Learner(core.actions, core.columns, plan.learning, start=start)
     if not resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -15,8 +15,9 @@ from simulator.errors import RunError
 from simulator.learning import LearningSettings
 from simulator.run_spec import FORMAT, RunSpec, scenario_content
 from simulator.scenarios import Scenario
-from simulator.twins import WHOLE
+from simulator.twins import BRANCH_EVERY, WHOLE
 
+DAYS = 120  # after which enough twins have lived to their end
 # Seeds of populations learned from, held out, and given by users (0, 1, ...) are three ranges that never meet.
 _LEARNED_FROM, _HELD_OUT = 2 << 32, 1 << 32
 _EVALUATION_BLOCKS = 8  # at least: intervals rest on independent blocks
@@ -42,7 +43,7 @@ class TrainingPlan:
 
     iterations: int = 6
     customers: int = 20_000
-    days: int = 120
+    days: int = DAYS
     block_size: int = 5_000
     seed: int = 0
     evaluation_customers: int = 10_000
@@ -72,6 +73,25 @@ class TrainingPlan:
     def evaluation_block_size(self) -> int:
         """Customers per block of those held out."""
         return min(self.block_size, -(-self.evaluation_customers // _EVALUATION_BLOCKS))
+
+
+def days_for(scenario: Scenario) -> int:
+    """Days to learn from a scenario by default: as many after its last change as in one that never changes."""
+    return scenario.settled_from + DAYS
+
+
+def check_days(scenario: Scenario, plan: TrainingPlan) -> None:
+    """Check that twins live after everything a scenario brings.
+
+    Raises:
+        RunError: nothing could be learned of it.
+    """
+    least = scenario.settled_from + WHOLE + BRANCH_EVERY
+    if scenario.settled_from and plan.days < least:
+        raise RunError(
+            f"days = {plan.days}: scenario {scenario.name} changes on day {scenario.settled_from}, and what is learned "
+            f"of it takes twins that live {WHOLE} days from then on; give at least {least}"
+        )
 
 
 def training_spec(scenario: Scenario, plan: TrainingPlan, *, start: VWPolicy | None) -> RunSpec:

@@ -43,14 +43,19 @@ def ablate_command(
     from policies.whole_files import write_whole
     from simulator.ablations import ablate, ablation_line, ablation_table
     from simulator.scenarios import load_scenario
-    from simulator.training_plan import TrainingPlan
+    from simulator.training_plan import TrainingPlan, days_for
 
+    world = load_scenario(scenario, configs=configs_dir())
     plan = TrainingPlan(
-        iterations=iterations, customers=train_customers, evaluation_customers=1_000, evaluation_days=30
+        iterations=iterations,
+        customers=train_customers,
+        days=days_for(world),
+        evaluation_customers=1_000,
+        evaluation_days=30,
     )
     with stoppable(), progress_bars(terminal()) as bars:
         found = ablate(
-            load_scenario(scenario, configs=configs_dir()),
+            world,
             plan,
             folder=out,
             seeds=seeds,

@@ -64,11 +64,11 @@ def train_command(
         int, typer.Option(min=1, help="New customers to learn from, per iteration.", rich_help_panel=SIMULATED)
     ] = 20_000,
     days: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1, help="Days they live; longer than effects of contacts are waited for.", rich_help_panel=SIMULATED
+            min=1, help="Days they live; default: 120 after the last change of the scenario.", rich_help_panel=SIMULATED
         ),
-    ] = 120,
+    ] = None,
     block_size: Annotated[
         int, typer.Option(min=1, help="Customers per block, the unit of work.", rich_help_panel=SIMULATED)
     ] = 5_000,
@@ -131,20 +131,19 @@ def train_command(
     one_thread()
     from orchestrator.cli.training import train_in_simulation
     from policies.registry.store import Store
-    from simulator.training_plan import TrainingPlan
+    from simulator.training_plan import TrainingPlan, days_for
 
-    plan = TrainingPlan(
-        iterations=iterations,
-        customers=customers,
-        days=days,
-        block_size=block_size,
-        seed=seed,
-        evaluation_customers=evaluate_customers,
-        evaluation_days=evaluate_days,
-    )
     train_in_simulation(
         scenario,
-        plan,
+        lambda world: TrainingPlan(
+            iterations=iterations,
+            customers=customers,
+            days=days_for(world) if days is None else days,
+            block_size=block_size,
+            seed=seed,
+            evaluation_customers=evaluate_customers,
+            evaluation_days=evaluate_days,
+        ),
         out=out,
         resume=resume,
         start=lambda model: _find_policy(warm_start, store=store, model=model) if warm_start else None,

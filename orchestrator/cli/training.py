@@ -15,13 +15,14 @@ from orchestrator.cli.simulation import check_resume
 if TYPE_CHECKING:
     from policies.registry.store import Store
     from policies.vw_policy import VWPolicy
+    from simulator.scenarios import Scenario
     from simulator.training import Iteration
     from simulator.training_plan import TrainingPlan
 
 
 def train_in_simulation(
     scenario: str,
-    plan: TrainingPlan,
+    plan_for: Callable[[Scenario], TrainingPlan],
     *,
     out: Path | None,
     resume: bool,
@@ -36,7 +37,7 @@ def train_in_simulation(
 
     Args:
         scenario: name or file.
-        plan: of the training.
+        plan_for: the plan of the training, given the scenario.
         out: folder of the training; none for `data/training/SCENARIO`.
         resume: continue there.
         start: the policy to start from, given the name of the model.
@@ -54,6 +55,7 @@ def train_in_simulation(
 
     store.check()
     world = load_scenario(scenario, configs=configs_dir())
+    plan = plan_for(world)
     folder = out or Path("data") / "training" / world.name
     policies = line_up or Path("data") / "policies" / world.name
     check_resume(folder, resume=resume, out=folder)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from policies.baselines import RandomPolicy
 from simulator.errors import RunError
-from simulator.training_plan import TrainingPlan
-from simulator.twins import WHOLE
+from simulator.rollout import Block, Setting
+from simulator.training import train
+from simulator.training_plan import TrainingPlan, days_for
+from simulator.twins import WHOLE, live_twins
 
 
 @pytest.mark.parametrize(
@@ -22,6 +27,25 @@ from simulator.twins import WHOLE
 def test_impossible_plans_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RunError, match=message):
         TrainingPlan(**changes)
+
+
+@pytest.mark.parametrize("name", ["cold_start", "drift"])
+def test_days_that_end_before_a_change_can_be_learned_of_are_refused(
+    name: str, setting_of: Callable[..., Setting], tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=f"days = 120: scenario {name} changes on day 60.* give at least 150"):
+        train(setting_of(name).scenario, TrainingPlan(days=120), folder=tmp_path / "training", workers=1)
+    assert not (tmp_path / "training").exists()
+
+
+def test_by_default_what_is_new_is_learned_of(setting_of: Callable[..., Setting]) -> None:
+    setting = setting_of("cold_start")
+    new = setting.scenario.file.new_actions
+    assert new is not None
+    block = Block(setting, seed=0, block=0, customers=150, days=days_for(setting.scenario))
+    found = live_twins(block, RandomPolicy(setting.core.actions, setting.core.columns, hold=0.9))
+    tried = {setting.core.actions.ids[a] for a in found.action}
+    assert set(new.actions) <= tried
 
 
 def test_customers_learned_from_are_always_new_and_never_those_held_out() -> None:

@@ -116,6 +116,14 @@ def test_held_back_alerts_nobody_had_time_for_make_no_pair_either(no_minutes: Se
     assert not np.isin(found.action, no_minutes.core.actions.index("store.service")).any()
 
 
+def test_a_policy_without_an_opinion_favours_no_contact(baseline: Setting) -> None:
+    found = live_twins(Block(baseline, seed=4, block=0, customers=600, days=WHOLE), fixed(baseline))
+    mailed = [i for i, action in enumerate(baseline.core.actions.ids) if action.startswith("email.inspire")]
+    counts = np.bincount(found.action, minlength=len(baseline.core.actions))[mailed]
+    assert counts.min() > 0
+    assert counts.max() < 4 * counts.mean()
+
+
 def test_a_horizon_too_short_for_a_twin_is_refused(baseline: Setting) -> None:
     with pytest.raises(RunError, match=f"days = {WHOLE - 1}: a twin lives {WHOLE} days"):
         live_twins(block(baseline, days=WHOLE - 1), fixed(baseline))
