@@ -14,9 +14,10 @@ from policies.whole_files import whole_file, write_whole
 from simulator.blocks import Unit
 from simulator.errors import RunError
 from simulator.results import BlockResult
-from simulator.run_spec import RunSpec
+from simulator.run_spec import CODE, RunSpec
 
 SPEC = "spec.json"
+_GO_BACK = "; it was begun by another version of this package, so to continue it go back to that version"
 _ARRAYS = ("daily", "segment_customers", "by_segment", "actions")
 
 
@@ -81,11 +82,13 @@ class RunFolder:
             there = json.loads(path.read_text())
         except ValueError as error:
             raise RunError(f"{path} is not valid JSON ({error}); choose an empty folder") from error
-        differences = self._spec.differences(there if isinstance(there, dict) else {})
+        content = there if isinstance(there, dict) else {}
+        differences = self._spec.differences(content)
         if differences:
+            other_code = content.get(CODE) != self._spec.content.get(CODE)
             raise RunError(
                 f"{self.folder} holds another run ({differences}); choose another folder, or delete this one to "
-                "start over"
+                f"start over{_GO_BACK if other_code else ''}"
             )
 
 

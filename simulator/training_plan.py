@@ -11,9 +11,10 @@ import numpy as np
 from policies.fingerprint import fingerprint
 from policies.vw_policy import VWPolicy
 from simulator.blocks import Unit, units_of
+from simulator.code_version import code_digest
 from simulator.errors import RunError
 from simulator.learning import LearningSettings
-from simulator.run_spec import FORMAT, RunSpec, scenario_content
+from simulator.run_spec import CODE, FORMAT, RunSpec, scenario_content
 from simulator.scenarios import Scenario
 from simulator.twins import WHOLE
 
@@ -79,6 +80,7 @@ def training_spec(scenario: Scenario, plan: TrainingPlan, *, start: VWPolicy | N
     content = {
         "format": FORMAT,
         "version": version("journey-orchestrator"),
+        CODE: code_digest(),
         "scenario": {"name": scenario.name, **scenario_content(scenario)},
         **{name: value for name, value in asdict(plan).items() if name != "iterations"},
         "start": fingerprint(start) if start else None,

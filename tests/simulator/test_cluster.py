@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -180,6 +181,17 @@ def test_another_world_or_policy_is_refused(baseline: Scenario, policies: dict[s
         run(other, {"hold": policies["hold"]}, **SMALL, workers=1, folder=tmp_path)
     with pytest.raises(RunError, match=r"policies\.hold: \w+… there, \w+… here"):
         run(baseline, {"hold": policies["random"]}, **SMALL, workers=1, folder=tmp_path)
+
+
+def test_what_other_code_began_is_not_continued(
+    baseline: Scenario, policies: dict[str, Policy], tmp_path: Path
+) -> None:
+    hold = {"hold": policies["hold"]}
+    run(baseline, hold, **SMALL, workers=1, folder=tmp_path)
+    spec = json.loads((tmp_path / "spec.json").read_text())
+    (tmp_path / "spec.json").write_text(json.dumps({**spec, "code": "0123456789abcdef"}))
+    with pytest.raises(RunError, match=r"holds another run \(code: 0123456789ab… there, \w{12}… here\).*go back to"):
+        run(baseline, hold, **SMALL, workers=1, folder=tmp_path)
 
 
 def test_damaged_and_foreign_files_are_refused(baseline: Scenario, policies: dict[str, Policy], tmp_path: Path) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simulator.errors import RunError
-from simulator.training_plan import TrainingPlan
+from simulator.run_folder import RunFolder
+from simulator.run_spec import RunSpec
+from simulator.scenarios import load_scenario
+from simulator.training_plan import TrainingPlan, training_spec
 from simulator.twins import WHOLE
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,15 @@ from simulator.twins import WHOLE
 def test_impossible_plans_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RunError, match=message):
         TrainingPlan(**changes)
+
+
+def test_a_training_that_other_code_began_is_not_continued(tmp_path: Path) -> None:
+    spec = training_spec(load_scenario("baseline", configs=CONFIGS), TrainingPlan(), start=None)
+    RunFolder(tmp_path, spec)
+    RunFolder(tmp_path, spec)  # the same code may
+    other = RunSpec({**spec.content, "code": "0123456789abcdef"})
+    with pytest.raises(RunError, match=r"code: \w{12}… there, 0123456789ab… here.*go back to that version"):
+        RunFolder(tmp_path, other)
 
 
 def test_customers_learned_from_are_always_new_and_never_those_held_out() -> None:
