@@ -33,6 +33,7 @@ from simulator.rollout_log import RolloutLog
 ByteArray = NDArray[np.uint8]
 
 DECISIONS, MONEY = "decisions.parquet", "money.parquet"
+_FILES = (DECISIONS, MONEY)
 _PLAIN = ("customer", "day", "slot", "action", "propensity", "done")
 _ACTIONS, _ACTION_IDS, _COLUMNS = b"actions", b"action_ids", b"columns"
 
@@ -59,13 +60,18 @@ def save_log(log: RolloutLog, directory: Path, *, actions: Sequence[str] = (), c
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def is_log(directory: Path) -> bool:
+    """Whether a log is there."""
+    return all((directory / name).is_file() for name in _FILES)
+
+
 def load_log(directory: Path) -> RolloutLog:
     """Read a log written by `save_log`.
 
     Raises:
         LogError: it is missing or damaged.
     """
-    for name in (DECISIONS, MONEY):
+    for name in _FILES:
         if not (directory / name).is_file():
             raise LogError(f"{directory} is not a log: {name} is missing; make one with `journey simulate`")
     try:
