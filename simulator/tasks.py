@@ -98,7 +98,12 @@ def _answer(ray: Any, task: Any, unit: Unit) -> Any:
         if isinstance(error.cause, (SimulatorError, PolicyError, OrchestratorError)):
             raise error.cause from None
         raise
-    except (ray.exceptions.WorkerCrashedError, ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError) as error:
+    except (
+        ray.exceptions.OutOfMemoryError,
+        ray.exceptions.WorkerCrashedError,
+        ray.exceptions.ObjectLostError,
+        ray.exceptions.NodeDiedError,
+    ) as error:
         raise RunError(
             f"seed {unit.seed}, block {unit.block}: lost its worker {RETRIES + 1} times; smaller blocks need less "
             f"memory, and a policy that crashes is seen with one worker and without an address ({error})"
