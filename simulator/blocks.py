@@ -14,6 +14,8 @@ from simulator.results import BlockResult
 from simulator.rollout import Block, Setting
 from simulator.scenarios import Scenario
 
+SEEDS = 1 << 32  # those below are for everybody to give; trainings draw theirs from there on
+
 
 @dataclass(frozen=True, order=True)
 class Unit:
@@ -35,19 +37,26 @@ class Unit:
         return f"seed-{self.seed}-block-{self.block}"
 
 
-def units_of(seeds: Sequence[int], *, customers: int, block_size: int) -> list[Unit]:
+def units_of(seeds: Sequence[int], *, customers: int, block_size: int, of_training: bool = False) -> list[Unit]:
     """The units of a run, by seed and block; the last block of a seed may be smaller.
 
     Args:
         seeds: of the populations, each with all the customers.
         customers: per seed.
         block_size: customers per block.
+        of_training: seeds are those a training takes from `SEEDS` on (`simulator.training_plan`).
 
     Raises:
-        RunError: nothing to run, or a seed is given twice.
+        RunError: nothing to run, a seed is given twice, or it is not one that may be given.
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise RunError(f"seeds: {list(seeds)}; give at least one, and each once")
+    for seed in seeds:
+        if not of_training and not 0 <= seed < SEEDS:
+            raise RunError(
+                f"seed = {seed}: must be at least 0 and below 2^32 = {SEEDS}; populations from there on are kept for "
+                "trainings, to learn from and to be judged on"
+            )
     for name, value in (("customers", customers), ("block_size", block_size)):
         if value < 1:
             raise RunError(f"{name} = {value}: must be at least 1")

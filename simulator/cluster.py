@@ -54,6 +54,7 @@ def run(
     address: str | None = None,
     folder: Path | None = None,
     log_folder: Path | None = None,
+    of_training: bool = False,
     progress: Callable[[RunProgress], None] = lambda now: None,  # noqa: ARG005
 ) -> list[BlockResult]:
     """Let every policy live through the same populations.
@@ -61,7 +62,7 @@ def run(
     Args:
         scenario: the world.
         policies: by the name they get in the results.
-        seeds: of the populations.
+        seeds: of the populations, each below 2^32.
         customers: per seed.
         days: of the horizon.
         block_size: customers per block; another size makes other populations.
@@ -70,6 +71,7 @@ def run(
         folder: keeps finished blocks, and continues where an earlier run of the same spec stopped.
         log_folder: keeps every decision (`simulator.blocks.log_directory`) of one run; on a cluster, a folder all
             machines share. A finished block whose log is not in it is lived again.
+        of_training: seeds are those of customers a training holds out, which nobody else may give.
         progress: called at the beginning and after every block, in this process.
 
     Returns:
@@ -81,7 +83,7 @@ def run(
     """
     if days < 1 or not policies or (workers is not None and workers < 1):
         raise RunError(f"{days} days, {len(policies)} policies, {workers} workers: must each be at least 1")
-    units = units_of(seeds, customers=customers, block_size=block_size)
+    units = units_of(seeds, customers=customers, block_size=block_size, of_training=of_training)
     work = _Work(scenario, dict(policies), days, log_folder)
     kept = _folder(work, folder, customers=customers, block_size=block_size)
     found = {unit: results for unit in units if kept and work.logged(unit) and (results := kept.load(unit)) is not None}

@@ -252,6 +252,7 @@ class _Training:
             self.scenario,
             policies,
             seeds=[self.plan.evaluation_seed],
+            of_training=True,
             customers=self.plan.evaluation_customers,
             days=self.plan.evaluation_days,
             block_size=self.plan.evaluation_block_size,

@@ -10,7 +10,7 @@ import numpy as np
 
 from policies.fingerprint import fingerprint
 from policies.vw_policy import VWPolicy
-from simulator.blocks import Unit, units_of
+from simulator.blocks import SEEDS, Unit, units_of
 from simulator.code_version import code_digest
 from simulator.errors import RunError
 from simulator.learning import LearningSettings
@@ -18,8 +18,8 @@ from simulator.run_spec import CODE, FORMAT, RunSpec, scenario_content
 from simulator.scenarios import Scenario
 from simulator.twins import WHOLE
 
-# Seeds of populations learned from, held out, and given by users (0, 1, ...) are three ranges that never meet.
-_LEARNED_FROM, _HELD_OUT = 2 << 32, 1 << 32
+# Seeds of populations learned from, held out, and given by users (below `SEEDS`) are three ranges that never meet.
+_LEARNED_FROM, _HELD_OUT = 2 * SEEDS, SEEDS
 _EVALUATION_BLOCKS = 8  # at least: intervals rest on independent blocks
 
 
@@ -62,7 +62,7 @@ class TrainingPlan:
     def units(self, iteration: int) -> list[Unit]:
         """The blocks of new customers of an iteration, in the order they are learned from."""
         seed = _LEARNED_FROM + _drawn(self.seed, iteration)
-        return units_of([seed], customers=self.customers, block_size=self.block_size)
+        return units_of([seed], customers=self.customers, block_size=self.block_size, of_training=True)
 
     @property
     def evaluation_seed(self) -> int:

@@ -268,6 +268,8 @@ def test_damaged_and_foreign_files_are_refused(baseline: Scenario, policies: dic
     [
         ({"seeds": ()}, "seeds: .* at least one"),
         ({"seeds": (3, 3)}, "each once"),
+        ({"seeds": (3, 2**32)}, r"seed = 4294967296: must be at least 0 and below 2\^32"),
+        ({"seeds": (-1,)}, "seed = -1: must be at least 0"),
         ({"customers": 0}, "customers = 0"),
         ({"block_size": 0}, "block_size = 0"),
         ({"days": 0}, "0 days"),
