@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +15,8 @@ from simulator.rollout import Block, Setting
 from simulator.scenarios import Scenario
 
 SEEDS = 1 << 32  # those below are for everybody to give; trainings draw theirs from there on
+_NO_FILE_NAMES = ("", ".", "..", "spec.json")  # the last one says whose logs they are
+_LONGEST_FILE_NAME = 200
 
 
 @dataclass(frozen=True, order=True)
@@ -108,6 +110,21 @@ def run_block(
 def log_directory(folder: Path, *, policy: str, unit: Unit) -> Path:
     """Where the log of a unit under a policy is kept; characters a file name cannot hold are written as %XX."""
     return folder / quote(policy, safe=" ") / unit.name
+
+
+def check_names(policies: Iterable[str]) -> None:
+    """Check that a log of each policy has a place of its own inside the folder of logs.
+
+    Raises:
+        RunError: one has not.
+    """
+    for name in policies:
+        file_name = quote(name, safe=" ")
+        if file_name in _NO_FILE_NAMES or len(file_name) > _LONGEST_FILE_NAME:
+            raise RunError(
+                f"policy {name!r}: cannot be the name of a folder of logs; give it a plain one of at most "
+                f"{_LONGEST_FILE_NAME} characters"
+            )
 
 
 def _check_actions(name: str, policy: Policy, setting: Setting) -> None:

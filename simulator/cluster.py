@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policies.policy import Policy
-from simulator.blocks import Unit, log_directory, run_block, units_of
+from simulator.blocks import Unit, check_names, log_directory, run_block, units_of
 from simulator.errors import RunError
 from simulator.log_files import is_log
 from simulator.results import BlockResult
@@ -78,11 +78,13 @@ def run(
         One result per policy, seed and block, in this order.
 
     Raises:
-        RunError: nothing to run, a folder holds another run, or a block cannot be finished.
+        RunError: nothing to run, a policy's name cannot be one of a folder, a folder holds another run, or a block
+            cannot be finished.
         KeyboardInterrupt: Ctrl-C; says how to continue.
     """
     if days < 1 or not policies or (workers is not None and workers < 1):
         raise RunError(f"{days} days, {len(policies)} policies, {workers} workers: must each be at least 1")
+    check_names(policies)
     units = units_of(seeds, customers=customers, block_size=block_size, of_training=of_training)
     work = _Work(scenario, dict(policies), days, log_folder)
     kept = _folder(work, folder, customers=customers, block_size=block_size)

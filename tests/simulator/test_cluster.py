@@ -291,6 +291,23 @@ def test_a_policy_over_other_actions_is_refused(baseline: Scenario) -> None:
         run(baseline, {"fax only": stranger}, **SMALL, workers=1)
 
 
+@pytest.mark.parametrize("name", ["..", ".", "", "spec.json", "é" * 100])
+def test_a_policy_whose_logs_could_not_be_kept_is_refused_before_anything_is_lived(
+    name: str, baseline: Scenario, policies: dict[str, Policy], tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=r"^policy '.*': cannot be the name of a folder of logs; give it a plain one"):
+        run(baseline, {name: policies["hold"]}, **SMALL, workers=1, log_folder=tmp_path / "logs")
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_only_need_quoting_are_kept_inside_the_folder(
+    baseline: Scenario, policies: dict[str, Policy], tmp_path: Path
+) -> None:
+    run(baseline, {"../mine:Policy": policies["hold"]}, **SMALL, workers=1, log_folder=tmp_path / "logs")
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    assert len(logs(tmp_path / "logs", ["../mine:Policy"])) == len(UNITS)
+
+
 def test_units_cover_every_customer_once() -> None:
     assert units_of([4], customers=250, block_size=100) == [Unit(4, 0, 100), Unit(4, 1, 100), Unit(4, 2, 50)]
     assert units_of([0, 1], customers=5, block_size=100) == [Unit(0, 0, 5), Unit(1, 0, 5)]
