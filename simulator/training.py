@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from threadpoolctl import threadpool_limits
+
 from policies.baselines import FixedPolicy, RandomPolicy
 from policies.critic import Critic
 from policies.policy import Policy
@@ -142,7 +144,8 @@ def train(
     on_start()
     index, found = 0, None
     try:
-        with shared_session(workers=workers, address=address):
+        # One thread, so that learning rounds its sums alike wherever it is done.
+        with threadpool_limits(1), shared_session(workers=workers, address=address):
             training.begin()
             for index in range(plan.iterations):
                 found = training.iterate(index)
