@@ -13,7 +13,7 @@ import numpy as np
 from policies.policy import Policy
 
 ROWS = 256
-_SCALES = (0.01, 1.0, 100.0)
+_LARGEST = (0.03, 0.3, 3.0)  # features of customers are in [0, 3]
 
 
 def fingerprint(policy: Policy) -> str:
@@ -27,8 +27,8 @@ def fingerprint(policy: Policy) -> str:
     _feed(digest, (kind.__module__, kind.__qualname__, _source(kind), policy.name))
     _feed(digest, {name: value for name, value in _attributes(policy).items() if not name.startswith("_")})
     random = np.random.default_rng(0)
-    for scale in _SCALES:
-        features = random.standard_normal((ROWS, len(policy.columns))) * scale
+    for largest in _LARGEST:
+        features = random.uniform(0, largest, (ROWS, len(policy.columns)))
         scores = policy.scores(features.astype(np.float32))
         eligible = random.random(scores.shape) < 0.5
         eligible[:, 0] = True

@@ -13,12 +13,16 @@ from policies.errors import ContractError
 from policies.policy import Policy
 
 ROWS = 64
+LARGEST = 3.0  # of the features a decision core gives, none of which is negative
+HOLD = "hold"
 ROUNDING = 1e-5  # of a score, relative to the largest: sums may be rounded differently in another batch
 SUM = 1e-9  # by which probabilities of a row may miss 1
 
 
 def check_policy(policy: Policy) -> None:
     """Try a policy on random customers, and refuse it with the first promise of `Policy` it breaks.
+
+    They are like those of the decision core: features in [0, 3], and `hold`, where it is the first action, eligible.
 
     Checked are names and types; shapes and dtypes of `scores` and `distribution`; that rows sum to 1 and are zero where
     not eligible; that a row does not depend on the others of its batch (beyond rounding); that asking twice gives
@@ -34,9 +38,9 @@ def check_policy(policy: Policy) -> None:
     """
     _check_names(policy)
     random = np.random.default_rng(0)
-    features = random.standard_normal((ROWS, len(policy.columns))).astype(np.float32)
+    features = random.uniform(0, LARGEST, (ROWS, len(policy.columns))).astype(np.float32)
     scores = _check_scores(policy, features)
-    _check_distribution(policy, scores, _masks(random, len(policy.actions)))
+    _check_distribution(policy, scores, _masks(random, policy.actions))
 
 
 def _check_names(policy: Policy) -> None:
@@ -89,12 +93,14 @@ def _check_distribution(policy: Policy, scores: Float32Array, eligible: BoolArra
     _check_rows(place, "alone", p, np.concatenate(rows), tolerance=ROUNDING)
 
 
-def _masks(random: np.random.Generator, actions: int) -> BoolArray:
-    """Rows in which every action, one action, or some of them are eligible; bool (ROWS, A)."""
-    eligible = random.random((ROWS, actions)) < 0.5
+def _masks(random: np.random.Generator, actions: ActionSet) -> BoolArray:
+    """Rows in which every action, one action (beside `hold`), or some of them are eligible; bool (ROWS, A)."""
+    eligible = random.random((ROWS, len(actions))) < 0.5
     eligible[::4] = True
     eligible[1::4] = False
-    eligible[np.arange(ROWS), random.integers(actions, size=ROWS)] = True
+    eligible[np.arange(ROWS), random.integers(len(actions), size=ROWS)] = True
+    if actions.ids[0] == HOLD:
+        eligible[:, 0] = True
     return eligible
 
 

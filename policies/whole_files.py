@@ -29,6 +29,8 @@ def write_whole(path: Path, content: bytes) -> None:
 def put_in_place(staging: Path, directory: Path) -> None:
     """Put a finished directory in the place of another; whatever interrupts leaves the old one there.
 
+    If another process puts one there at the same moment, this may raise OSError, and leaves that one there.
+
     Args:
         staging: beside `directory`, on the same disk.
         directory: replaced if it exists; whether it may be is for the caller to check.
@@ -41,6 +43,9 @@ def put_in_place(staging: Path, directory: Path) -> None:
     try:
         staging.rename(directory)
     except BaseException:
-        aside.rename(directory)
+        if directory.exists():  # another process was faster
+            shutil.rmtree(aside)
+        else:
+            aside.rename(directory)
         raise
     shutil.rmtree(aside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +13,10 @@ from simulator.log_files import save_log
 from simulator.results import BlockResult
 from simulator.rollout import Block, Setting
 from simulator.scenarios import Scenario
+
+SEEDS = 1 << 32  # those below are for everybody to give; trainings draw theirs from there on
+_NO_FILE_NAMES = ("", ".", "..", "spec.json")  # the last one says whose logs they are
+_LONGEST_FILE_NAME = 200
 
 
 @dataclass(frozen=True, order=True)
@@ -35,19 +39,26 @@ class Unit:
         return f"seed-{self.seed}-block-{self.block}"
 
 
-def units_of(seeds: Sequence[int], *, customers: int, block_size: int) -> list[Unit]:
+def units_of(seeds: Sequence[int], *, customers: int, block_size: int, of_training: bool = False) -> list[Unit]:
     """The units of a run, by seed and block; the last block of a seed may be smaller.
 
     Args:
         seeds: of the populations, each with all the customers.
         customers: per seed.
         block_size: customers per block.
+        of_training: seeds are those a training takes from `SEEDS` on (`simulator.training_plan`).
 
     Raises:
-        RunError: nothing to run, or a seed is given twice.
+        RunError: nothing to run, a seed is given twice, or it is not one that may be given.
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise RunError(f"seeds: {list(seeds)}; give at least one, and each once")
+    for seed in seeds:
+        if not of_training and not 0 <= seed < SEEDS:
+            raise RunError(
+                f"seed = {seed}: must be at least 0 and below 2^32 = {SEEDS}; populations from there on are kept for "
+                "trainings, to learn from and to be judged on"
+            )
     for name, value in (("customers", customers), ("block_size", block_size)):
         if value < 1:
             raise RunError(f"{name} = {value}: must be at least 1")
@@ -99,6 +110,21 @@ def run_block(
 def log_directory(folder: Path, *, policy: str, unit: Unit) -> Path:
     """Where the log of a unit under a policy is kept; characters a file name cannot hold are written as %XX."""
     return folder / quote(policy, safe=" ") / unit.name
+
+
+def check_names(policies: Iterable[str]) -> None:
+    """Check that a log of each policy has a place of its own inside the folder of logs.
+
+    Raises:
+        RunError: one has not.
+    """
+    for name in policies:
+        file_name = quote(name, safe=" ")
+        if file_name in _NO_FILE_NAMES or len(file_name) > _LONGEST_FILE_NAME:
+            raise RunError(
+                f"policy {name!r}: cannot be the name of a folder of logs; give it a plain one of at most "
+                f"{_LONGEST_FILE_NAME} characters"
+            )
 
 
 def _check_actions(name: str, policy: Policy, setting: Setting) -> None:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policies.policy import Policy
-from simulator.blocks import Unit, run_block, units_of
+from simulator.blocks import Unit, check_names, log_directory, run_block, units_of
 from simulator.errors import RunError
+from simulator.log_files import is_log
 from simulator.results import BlockResult
-from simulator.run_folder import RunFolder
+from simulator.run_folder import RunFolder, check_folder, sign_folder
 from simulator.run_spec import RunSpec
 from simulator.scenarios import Scenario
 from simulator.tasks import finished
@@ -53,6 +54,7 @@ def run(
     address: str | None = None,
     folder: Path | None = None,
     log_folder: Path | None = None,
+    of_training: bool = False,
     progress: Callable[[RunProgress], None] = lambda now: None,  # noqa: ARG005
 ) -> list[BlockResult]:
     """Let every policy live through the same populations.
@@ -60,37 +62,41 @@ def run(
     Args:
         scenario: the world.
         policies: by the name they get in the results.
-        seeds: of the populations.
+        seeds: of the populations, each below 2^32.
         customers: per seed.
         days: of the horizon.
         block_size: customers per block; another size makes other populations.
         workers: cores to use; none for all of this machine. With one, and no address, Ray is not started.
         address: of a Ray cluster to join. Its machines need this package, and the code of policies of your own.
         folder: keeps finished blocks, and continues where an earlier run of the same spec stopped.
-        log_folder: keeps every decision (`simulator.blocks.log_directory`); on a cluster, a folder all machines share.
+        log_folder: keeps every decision (`simulator.blocks.log_directory`) of one run; on a cluster, a folder all
+            machines share. A finished block whose log is not in it is lived again.
+        of_training: seeds are those of customers a training holds out, which nobody else may give.
         progress: called at the beginning and after every block, in this process.
 
     Returns:
         One result per policy, seed and block, in this order.
 
     Raises:
-        RunError: nothing to run, the folder holds another run, or a block cannot be finished.
+        RunError: nothing to run, a policy's name cannot be one of a folder, a folder holds another run, or a block
+            cannot be finished.
         KeyboardInterrupt: Ctrl-C; says how to continue.
     """
     if days < 1 or not policies or (workers is not None and workers < 1):
         raise RunError(f"{days} days, {len(policies)} policies, {workers} workers: must each be at least 1")
-    units = units_of(seeds, customers=customers, block_size=block_size)
+    check_names(policies)
+    units = units_of(seeds, customers=customers, block_size=block_size, of_training=of_training)
     work = _Work(scenario, dict(policies), days, log_folder)
-    folder_of_run = _folder(work, folder, customers=customers, block_size=block_size)
-    found = {unit: kept for unit in units if folder_of_run and (kept := folder_of_run.load(unit)) is not None}
+    kept = _folder(work, folder, customers=customers, block_size=block_size)
+    found = {unit: results for unit in units if kept and work.logged(unit) and (results := kept.load(unit)) is not None}
     missing = [unit for unit in units if unit not in found]
     lived, all_lived = 0, work.customer_days(missing)
     try:
         progress(RunProgress(len(found), len(units), lived, all_lived))
         with closing(finished(_live, work, missing, workers=workers, address=address)) as done:
             for unit, results in done:
-                if folder_of_run:
-                    folder_of_run.save(unit, results)
+                if kept:
+                    kept.save(unit, results)
                 found[unit] = results
                 lived += work.customer_days([unit])
                 progress(RunProgress(len(found), len(units), lived, all_lived))
@@ -112,6 +118,11 @@ class _Work:
     def customer_days(self, units: Sequence[Unit]) -> int:
         return self.days * len(self.policies) * sum(unit.customers for unit in units)
 
+    def logged(self, unit: Unit) -> bool:
+        """Whether every log of a unit that is asked for is there."""
+        folder = self.log_folder
+        return folder is None or all(is_log(log_directory(folder, policy=name, unit=unit)) for name in self.policies)
+
 
 def _live(work: _Work, unit: Unit) -> list[BlockResult]:
     return run_block(
@@ -126,13 +137,19 @@ def _live(work: _Work, unit: Unit) -> list[BlockResult]:
 
 
 def _folder(work: _Work, folder: Path | None, *, customers: int, block_size: int) -> RunFolder | None:
-    if folder is None:
+    """The folder of finished blocks, if there is one; that of logs must be of the same run."""
+    if folder is None and work.log_folder is None:
         return None
     logs = work.log_folder is not None
     spec = RunSpec.of(
         work.scenario, work.policies, customers=customers, days=work.days, block_size=block_size, logs=logs
     )
-    return RunFolder(folder, spec)
+    if work.log_folder:
+        check_folder(work.log_folder, spec)  # before anything is written, for one may be inside the other
+    kept = RunFolder(folder, spec) if folder else None
+    if work.log_folder:
+        sign_folder(work.log_folder, spec)
+    return kept
 
 
 def _how_to_continue(done: int, total: int, folder: Path | None) -> str:

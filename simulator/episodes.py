@@ -51,7 +51,8 @@ class Episode:
         core = setting.core
         lived = Block(setting, seed=seed, block=block, customers=customers, days=days)
         self._setting, self._streams = setting, lived.scene.streams
-        self._inner = inner or FixedPolicy(core.actions, core.columns, core.actions.ids[0])
+        self._silent = FixedPolicy(core.actions, core.columns, core.actions.ids[0])
+        self._inner = inner or self._silent
         self._everybody = np.arange(customers)
         self._life = lived.life()
         every = setting.scenario.file.outbound_every_days
@@ -81,8 +82,8 @@ class Episode:
         return Step(self._life.tally.margin[:, start : self.day].sum(axis=1, dtype=np.float64), refused)
 
     def _look(self, moment: Moment) -> None:
-        """Ask the core what it would see and allow; what the inner policy would do here is not asked."""
-        seen = self._setting.decide(self._inner, moment, states=self._life.states, streams=self._streams)
+        """Ask the core what it would see and allow; the inner policy is not asked, for it does not decide here."""
+        seen = self._setting.decide(self._silent, moment, states=self._life.states, streams=self._streams)
         self.day = moment.day
         self.features: Float32Array = seen.features
         self.eligible: BoolArray = seen.eligible

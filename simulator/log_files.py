@@ -14,7 +14,11 @@ step reads them once.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,12 +37,16 @@ from simulator.rollout_log import RolloutLog
 ByteArray = NDArray[np.uint8]
 
 DECISIONS, MONEY = "decisions.parquet", "money.parquet"
+_FILES = (DECISIONS, MONEY)
 _PLAIN = ("customer", "day", "slot", "action", "propensity", "done")
 _ACTIONS, _ACTION_IDS, _COLUMNS = b"actions", b"action_ids", b"columns"
 
 
 def save_log(log: RolloutLog, directory: Path, *, actions: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
     """Write a log, in the place of one that is there.
+
+    Several processes may write the same log at once, for instance when a block is started anew while the worker that
+    was taken for lost still runs: one of them is kept, since they all write the same.
 
     Args:
         log: of one block under one policy.
@@ -47,16 +55,20 @@ def save_log(log: RolloutLog, directory: Path, *, actions: Sequence[str] = (), c
         columns: names of the F features, likewise.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    staging = Path(tempfile.mkdtemp(prefix=f"{_staging_prefix(directory)}{os.getpid()}-", dir=directory.parent))
     try:
         _write(_decisions(log, actions=actions, columns=columns), staging / DECISIONS)
         _write(pa.table({"margin": _rows(log.margin), "worth": _rows(log.worth)}), staging / MONEY)
         staging.chmod(0o755)
-        if directory.exists() and any(path.name not in (DECISIONS, MONEY) for path in directory.iterdir()):
-            raise LogError(f"{directory} holds other files than a log; choose another directory")
-        put_in_place(staging, directory)
+        _put(staging, directory)
+        _clear_left_behind(directory)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def is_log(directory: Path) -> bool:
+    """Whether a log is there."""
+    return all((directory / name).is_file() for name in _FILES)
 
 
 def load_log(directory: Path) -> RolloutLog:
@@ -65,7 +77,7 @@ def load_log(directory: Path) -> RolloutLog:
     Raises:
         LogError: it is missing or damaged.
     """
-    for name in (DECISIONS, MONEY):
+    for name in _FILES:
         if not (directory / name).is_file():
             raise LogError(f"{directory} is not a log: {name} is missing; make one with `journey simulate`")
     try:
@@ -80,6 +92,46 @@ def load_log(directory: Path) -> RolloutLog:
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
         raise LogError(f"{directory} is a damaged log ({error}); simulate it again") from error
+
+
+def _put(staging: Path, directory: Path) -> None:
+    """Put a log in its place, unless another writer of the same log does so at this moment."""
+    while True:
+        try:
+            if directory.exists() and any(path.name not in _FILES for path in directory.iterdir()):
+                raise LogError(f"{directory} holds other files than a log; choose another directory")
+            put_in_place(staging, directory)
+            return
+        except FileNotFoundError:  # the old one was just put aside by another writer
+            if not staging.exists():
+                raise
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return  # another writer was faster, with the same content
+
+
+def _staging_prefix(directory: Path) -> str:
+    return f".{directory.name}-{socket.gethostname()}-"
+
+
+def _clear_left_behind(directory: Path) -> None:
+    """Remove what writers of this log on this machine left when they were killed."""
+    prefix = _staging_prefix(directory)
+    for path in directory.parent.iterdir():
+        writer = re.fullmatch(r"(\d+)-.*", path.name.removeprefix(prefix))
+        if path.name.startswith(prefix) and writer and not _runs(int(writer[1])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
 
 
 def _decisions(log: RolloutLog, *, actions: Sequence[str], columns: Sequence[str]) -> pa.Table:

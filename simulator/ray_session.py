@@ -14,7 +14,8 @@ OBJECT_STORE = 512 * 2**20  # bytes; Ray refuses much less, and results are smal
 PATIENCE = 10.0  # seconds to reach a cluster's address
 # Read by Ray when it is imported and started: nothing is reported home, and `uv run` is left alone.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
-# One task, one core: more threads would only wait for each other, and sums could be rounded differently.
+# One task, one core: more threads would only wait for each other. (That sums are rounded alike in a session that was
+# there before, or without Ray, is for `simulator.tasks` to see to.)
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 

@@ -14,10 +14,31 @@ from policies.whole_files import whole_file, write_whole
 from simulator.blocks import Unit
 from simulator.errors import RunError
 from simulator.results import BlockResult
-from simulator.run_spec import RunSpec
+from simulator.run_spec import CODE, RunSpec
 
 SPEC = "spec.json"
+_GO_BACK = "; it was begun by another version of this package, so to continue it go back to that version"
 _ARRAYS = ("daily", "segment_customers", "by_segment", "actions")
+
+
+def check_folder(folder: Path, spec: RunSpec) -> None:
+    """Check that a folder is of this run, or may become it; nothing is written.
+
+    Raises:
+        RunError: it holds another run, or something else.
+    """
+    path = folder / SPEC
+    if path.is_file():
+        _check_spec(path, spec)
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} exists and is no folder of a run ({SPEC} is missing); choose an empty one")
+
+
+def sign_folder(folder: Path, spec: RunSpec) -> None:
+    """Write into a folder of which run it is; made if needed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / SPEC).is_file():
+        write_whole(folder / SPEC, (json.dumps(spec.content, indent=1) + "\n").encode())
 
 
 class RunFolder:
@@ -30,14 +51,8 @@ class RunFolder:
     def __init__(self, folder: Path, spec: RunSpec) -> None:
         self.folder = folder
         self._spec = spec
-        path = folder / SPEC
-        if path.is_file():
-            self._check(path)
-        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RunError(f"{folder} exists and is no folder of a run ({SPEC} is missing); choose an empty one")
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(path, (json.dumps(spec.content, indent=1) + "\n").encode())
+        check_folder(folder, spec)
+        sign_folder(folder, spec)
 
     def load(self, unit: Unit) -> list[BlockResult] | None:
         """Results of a finished block, one per policy; none if it is not finished.
@@ -76,17 +91,20 @@ class RunFolder:
     def _path(self, unit: Unit) -> Path:
         return self.folder / f"{unit.name}.npz"
 
-    def _check(self, path: Path) -> None:
-        try:
-            there = json.loads(path.read_text())
-        except ValueError as error:
-            raise RunError(f"{path} is not valid JSON ({error}); choose an empty folder") from error
-        differences = self._spec.differences(there if isinstance(there, dict) else {})
-        if differences:
-            raise RunError(
-                f"{self.folder} holds another run ({differences}); choose another folder, or delete this one to "
-                "start over"
-            )
+
+def _check_spec(path: Path, spec: RunSpec) -> None:
+    try:
+        there = json.loads(path.read_text())
+    except ValueError as error:
+        raise RunError(f"{path} is not valid JSON ({error}); choose an empty folder") from error
+    content = there if isinstance(there, dict) else {}
+    differences = spec.differences(content)
+    if differences:
+        other_code = content.get(CODE) != spec.content.get(CODE)
+        raise RunError(
+            f"{path.parent} holds another run ({differences}); choose another folder, or delete this one to "
+            f"start over{_GO_BACK if other_code else ''}"
+        )
 
 
 def _result(about: dict[str, Any], i: int, arrays: Any) -> BlockResult:

@@ -12,15 +12,17 @@ from typing import Any
 from policies.fingerprint import fingerprint
 from policies.policy import Policy
 from simulator.blocks import Unit
+from simulator.code_version import code_digest
 from simulator.scenarios import Scenario
 
 FORMAT = 1
+CODE = "code"  # names the digest of the sources in every spec
 _NAMED_AT_MOST = 5
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """Everything the results of a block depend on, but for the block itself.
+    """Everything the results of a block depend on, but for the block itself; the code that lives it included.
 
     Seeds are no part of it: more of them may be added to a run later.
 
@@ -45,6 +47,7 @@ class RunSpec:
         content = {
             "format": FORMAT,
             "version": version("journey-orchestrator"),
+            CODE: code_digest(),
             "scenario": {"name": scenario.name, **scenario_content(scenario)},
             "policies": {name: fingerprint(policy) for name, policy in policies.items()},
             "customers": customers,

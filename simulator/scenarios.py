@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError
 
-from orchestrator.config import Retailer, load_retailer
+from orchestrator.config import HOLD, Action, Retailer, load_retailer
 from orchestrator.config.models import Settings
 from orchestrator.config.reading import read_file
 from orchestrator.errors import suggestion
@@ -136,11 +136,14 @@ def load_world(retailer: Retailer, changes: Mapping[str, float], *, scenario: st
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         WorldSettings.model_validate(content)  # so that what is wrong below is wrong in the changes
-        for name, value in changes.items():
-            _change(content, name, value, path=path, scenario=scenario)
-        world = WorldSettings.model_validate(content)
     except (ValidationError, yaml.YAMLError) as error:
         raise ScenarioError(f"{path}: {_first_problem(error)}") from error
+    for name, value in changes.items():
+        _change(content, name, value, path=path, scenario=scenario)
+    try:
+        world = WorldSettings.model_validate(content)
+    except ValidationError as error:
+        raise ScenarioError(f"scenario {scenario}: world.{_first_problem(error)}") from error
     if tuple(world.category_shares) != retailer.catalogue.categories:
         raise ScenarioError(
             f"{path}: category_shares names {', '.join(world.category_shares)}; the catalogue has "
@@ -172,20 +175,34 @@ def _change(content: dict[str, Any], name: str, value: float, *, path: Path, sce
 
 
 def _with_new_actions(retailer: Retailer, new: NewActions, *, path: Path) -> Retailer:
-    known = retailer.catalogue.ids
-    for action in new.actions:
-        if action not in known:
-            raise ScenarioError(
-                f"{path}: new_actions.actions: {action!r} is not in the catalogue; {suggestion(action, known)}"
-            )
+    known = {action.id: action for action in retailer.catalogue.actions}
     day = datetime.fromtimestamp(moment(new.from_day, 0), UTC).date()
+    for name in new.actions:
+        if name not in known:
+            raise ScenarioError(
+                f"{path}: new_actions.actions: {name!r} is not in the catalogue; {suggestion(name, known)}"
+            )
+        if why := _never_new(known[name], day):
+            raise ScenarioError(f"{path}: new_actions.actions: {name!r} {why}")
     actions = tuple(replace(a, valid_from=day) if a.id in new.actions else a for a in retailer.catalogue.actions)
     return replace(retailer, catalogue=replace(retailer.catalogue, actions=actions))
+
+
+def _never_new(action: Action, day: date) -> str:
+    """Why an action cannot appear on a day; empty if it can."""
+    if action.id == HOLD.id:
+        return "may always be done; leave it out"
+    if action.status != "live":
+        return f"is {action.status} in the catalogue and would never appear; make its status live, or leave it out"
+    if action.valid_until and action.valid_until < day:
+        return f"is valid until {action.valid_until} and would appear on {day}; choose an earlier from_day"
+    return ""
 
 
 def _first_problem(error: ValidationError | yaml.YAMLError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        return f"{place} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        rule = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        return f"{place} = {first['input']!r}: {rule}"
     return " ".join(str(error).split())

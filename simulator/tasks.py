@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from orchestrator.errors import OrchestratorError
 from policies.errors import PolicyError
 from simulator.blocks import Unit
@@ -49,7 +51,7 @@ def finished(
     """
     wanted = min(_workers(workers), len(units))
     if not units or (address is None and wanted == 1):
-        return ((unit, task(work, unit)) for unit in units)
+        return ((unit, _on_one_thread(task, work, unit)) for unit in units)
     return _on_ray(task, work, units, workers=wanted, address=address)
 
 
@@ -71,13 +73,13 @@ def _on_ray(
     task: Callable[[Work, Unit], Result], work: Work, units: Sequence[Unit], *, workers: int, address: str | None
 ) -> Generator[tuple[Unit, Result], None, None]:
     with session(workers=workers, address=address) as ray:
-        remote, shared = ray.remote(num_cpus=1, max_retries=RETRIES)(task), ray.put(work)
+        remote, shared = ray.remote(num_cpus=1, max_retries=RETRIES)(_on_one_thread), ray.put(work)
         waiting = iter(units)
         running: dict[Any, Unit] = {}
         try:
             while True:
                 for unit in islice(waiting, max(0, AHEAD * cores(ray) - len(running))):
-                    running[remote.remote(shared, unit)] = unit
+                    running[remote.remote(task, shared, unit)] = unit
                 if not running:
                     return
                 (done, *_), _ = ray.wait(list(running), num_returns=1)
@@ -90,6 +92,12 @@ def _on_ray(
                 ray.cancel(left, force=True)
 
 
+def _on_one_thread(task: Callable[[Work, Unit], Result], work: Work, unit: Unit) -> Result:
+    """The result of one unit; with more threads for linear algebra, sums could be rounded differently."""
+    with threadpool_limits(1):
+        return task(work, unit)
+
+
 def _answer(ray: Any, task: Any, unit: Unit) -> Any:
     try:
         return ray.get(task)
@@ -98,7 +106,12 @@ def _answer(ray: Any, task: Any, unit: Unit) -> Any:
         if isinstance(error.cause, (SimulatorError, PolicyError, OrchestratorError)):
             raise error.cause from None
         raise
-    except (ray.exceptions.WorkerCrashedError, ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError) as error:
+    except (
+        ray.exceptions.OutOfMemoryError,
+        ray.exceptions.WorkerCrashedError,
+        ray.exceptions.ObjectLostError,
+        ray.exceptions.NodeDiedError,
+    ) as error:
         raise RunError(
             f"seed {unit.seed}, block {unit.block}: lost its worker {RETRIES + 1} times; smaller blocks need less "
             f"memory, and a policy that crashes is seen with one worker and without an address ({error})"

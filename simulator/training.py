@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from threadpoolctl import threadpool_limits
+
 from policies.baselines import FixedPolicy, RandomPolicy
 from policies.critic import Critic
 from policies.policy import Policy
@@ -144,7 +146,8 @@ def train(
     on_start()
     index, found = 0, None
     try:
-        with shared_session(workers=workers, address=address):
+        # One thread, so that learning rounds its sums alike wherever it is done.
+        with threadpool_limits(1), shared_session(workers=workers, address=address):
             training.begin()
             for index in range(plan.iterations):
                 found = training.iterate(index)
@@ -218,7 +221,7 @@ class _Training:
         missing = [unit for unit in units if unit not in found]
         lived, total = 0, self.plan.days * sum(unit.customers for unit in missing)
         self.progress(PhaseProgress(index, "gather", lived, total))
-        work = _Gathering(self.scenario, self._behaviours(index), self.plan.days)
+        work = _Gathering(self.scenario, index * len(units), self._behaviours(index), self.plan.days)
         blocks = finished(_live_twins, work, missing, workers=self._workers, address=self._address)
         with closing(blocks) as done:
             for unit, twins in done:
@@ -229,7 +232,7 @@ class _Training:
         return Twins.concat([found[unit] for unit in units])
 
     def _behaviours(self, index: int) -> tuple[Policy, ...]:
-        """Who decides while data is gathered; block b is given to the b-th, and around again."""
+        """Who decides while data is gathered, in turns."""
         random = RandomPolicy(self.learner.actions, self.learner.columns, hold=LATER_HOLD if index else FIRST_HOLD)
         return (random, *self.learner.gathering()) if index else (random,)
 
@@ -254,6 +257,7 @@ class _Training:
             self.scenario,
             policies,
             seeds=[self.plan.evaluation_seed],
+            of_training=True,
             customers=self.plan.evaluation_customers,
             days=self.plan.evaluation_days,
             block_size=self.plan.evaluation_block_size,
@@ -282,13 +286,18 @@ class _Gathering:
     """What all blocks of one gathering have in common."""
 
     scenario: Scenario
+    turns: int  # taken in earlier iterations
     behaviours: tuple[Policy, ...]
     days: int
+
+    def behaviour(self, unit: Unit) -> Policy:
+        """Who decides in a block; turns go on over iterations, so that everybody has some whatever the blocks."""
+        return self.behaviours[(self.turns + unit.block) % len(self.behaviours)]
 
 
 def _live_twins(work: _Gathering, unit: Unit) -> Twins:
     block = Block(Setting.of(work.scenario), seed=unit.seed, block=unit.block, customers=unit.customers, days=work.days)
-    return live_twins(block, work.behaviours[unit.block % len(work.behaviours)])
+    return live_twins(block, work.behaviour(unit))
 
 
 class _Watch:

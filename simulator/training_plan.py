@@ -10,16 +10,17 @@ import numpy as np
 
 from policies.fingerprint import fingerprint
 from policies.vw_policy import VWPolicy
-from simulator.blocks import Unit, units_of
+from simulator.blocks import SEEDS, Unit, units_of
+from simulator.code_version import code_digest
 from simulator.errors import RunError
 from simulator.learning import LearningSettings
-from simulator.run_spec import FORMAT, RunSpec, scenario_content
+from simulator.run_spec import CODE, FORMAT, RunSpec, scenario_content
 from simulator.scenarios import Scenario
 from simulator.twins import BRANCH_EVERY, WHOLE
 
 DAYS = 120  # after which enough twins have lived to their end
-# Seeds of populations learned from, held out, and given by users (0, 1, ...) are three ranges that never meet.
-_LEARNED_FROM, _HELD_OUT = 2 << 32, 1 << 32
+# Seeds of populations learned from, held out, and given by users (below `SEEDS`) are three ranges that never meet.
+_LEARNED_FROM, _HELD_OUT = 2 * SEEDS, SEEDS
 _EVALUATION_BLOCKS = 8  # at least: intervals rest on independent blocks
 
 
@@ -62,7 +63,7 @@ class TrainingPlan:
     def units(self, iteration: int) -> list[Unit]:
         """The blocks of new customers of an iteration, in the order they are learned from."""
         seed = _LEARNED_FROM + _drawn(self.seed, iteration)
-        return units_of([seed], customers=self.customers, block_size=self.block_size)
+        return units_of([seed], customers=self.customers, block_size=self.block_size, of_training=True)
 
     @property
     def evaluation_seed(self) -> int:
@@ -99,6 +100,7 @@ def training_spec(scenario: Scenario, plan: TrainingPlan, *, start: VWPolicy | N
     content = {
         "format": FORMAT,
         "version": version("journey-orchestrator"),
+        CODE: code_digest(),
         "scenario": {"name": scenario.name, **scenario_content(scenario)},
         **{name: value for name, value in asdict(plan).items() if name != "iterations"},
         "start": fingerprint(start) if start else None,

@@ -23,7 +23,7 @@ def _value(given: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"value {value!r} must be a number")
     if "range" in given:
-        low, high = given["range"]
+        low, high = _range(given["range"])
         if not low <= value <= high:
             raise ValueError(
                 f"value {value} is outside its own range [{low}, {high}]; widen the range or change the value"
@@ -31,9 +31,21 @@ def _value(given: Any) -> Any:
     return value
 
 
+def _range(given: Any) -> tuple[float, float]:
+    numbers = isinstance(given, list) and not any(isinstance(x, bool) or not isinstance(x, int | float) for x in given)
+    if not numbers or len(given) != 2 or not given[0] <= given[1]:
+        raise ValueError(f"range {given!r} must be two numbers in order, such as [0, 1]")
+    return given[0], given[1]
+
+
 Number = Annotated[float, BeforeValidator(_value), Field(allow_inf_nan=False)]
 Positive = Annotated[float, BeforeValidator(_value), Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, BeforeValidator(_value), Field(ge=0, le=1)]
+# The mean of a share that differs between customers: at 0 or 1 it could not.
+MeanShare = Annotated[float, BeforeValidator(_value), Field(gt=0, lt=1)]
+Count = Annotated[int, BeforeValidator(_value), Field(ge=1)]
+# Numbers that stand alone, without source or range.
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class PopulationSettings(Settings):
@@ -41,11 +53,11 @@ class PopulationSettings(Settings):
 
     individuality: Share
     taste_spread: Positive
-    segments: Positive
+    segments: Count
     regular_share: Share
     email_opt_in: Share
-    store_preference_regular: Share
-    store_preference_occasional: Share
+    store_preference_regular: MeanShare
+    store_preference_occasional: MeanShare
     sensitivity_spread: Positive
     affinity_spread: Positive
     customers_per_store: Positive
@@ -182,8 +194,8 @@ class WorldSettings(Settings):
         category_shares: popularity of each category of the catalogue.
     """
 
-    weekday: Annotated[tuple[float, ...], Field(min_length=7, max_length=7)]
-    category_shares: dict[str, float]
+    weekday: Annotated[tuple[Weight, ...], Field(min_length=7, max_length=7)]
+    category_shares: dict[str, Weight]
     population: PopulationSettings
     shopping: ShoppingSettings
     baskets: BasketSettings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,3 +58,16 @@ def test_another_policy_has_another_fingerprint(other: Any) -> None:
 def test_settings_of_baselines_show() -> None:
     assert fingerprint(RandomPolicy(ACTIONS, COLUMNS, hold=0.1)) != fingerprint(RandomPolicy(ACTIONS, COLUMNS))
     assert fingerprint(FixedPolicy(ACTIONS, COLUMNS, "mail")) != fingerprint(FixedPolicy(ACTIONS, COLUMNS, "hold"))
+
+
+@dataclass(frozen=True)
+class Root(RandomPolicy):
+    """Takes roots, which only features as customers have them allow."""
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        return super().scores(np.sqrt(features) + np.sqrt(3 - features))
+
+
+def test_policies_are_asked_about_features_customers_can_have() -> None:
+    """Impossible ones would warn here, and warnings are errors."""
+    assert fingerprint(Root(ACTIONS, COLUMNS)) != fingerprint(RandomPolicy(ACTIONS, COLUMNS))

@@ -59,6 +59,27 @@ def test_policies_that_keep_the_contract_are_accepted(policy: Any) -> None:
     check_policy(policy)
 
 
+@dataclass
+class RootsOrHold(Mine):
+    """Relies on what the decision core promises: features are not negative, and `hold` is always eligible."""
+
+    def scores(self, features: np.ndarray) -> Any:
+        return np.sqrt(features) @ WEIGHTS + np.sqrt(3 - features) @ WEIGHTS
+
+    def distribution(self, scores: np.ndarray, eligible: np.ndarray) -> Any:
+        best = np.where(eligible[:, 1] & (scores[:, 1] > scores[:, 0]), 1, 0)
+        return np.eye(3)[best]
+
+
+def test_what_the_decision_core_promises_may_be_relied_upon() -> None:
+    check_policy(RootsOrHold())
+
+
+def test_without_hold_no_action_may_be_relied_upon() -> None:
+    with pytest.raises(ContractError, match="not eligible; it must be exactly 0"):
+        check_policy(RootsOrHold(actions=ActionSet.of("call", "mail", "letter")))
+
+
 @pytest.mark.parametrize(
     ("attribute", "value", "message"),
     [
@@ -123,12 +144,12 @@ def broken_distribution(how: str) -> Mine:
     class Broken(Mine):
         def distribution(self, scores: np.ndarray, eligible: np.ndarray) -> Any:
             right = super().distribution(scores, eligible)
-            first = np.eye(3)[np.zeros(len(right), int)]
+            last = np.eye(3)[np.full(len(right), 2)]
             return {
                 "single": right.astype(np.float32),
                 "half": right / 2,
                 "negative": np.where(eligible.all(axis=1, keepdims=True), [[1.5, -0.5, 0.0]], right),
-                "not eligible": first,
+                "not eligible": last,
                 "batch": (right + right.mean(axis=0) * eligible)
                 / (right + right.mean(axis=0) * eligible).sum(axis=1, keepdims=True),
             }[how]

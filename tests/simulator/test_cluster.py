@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -115,16 +117,67 @@ def test_an_interrupted_run_continues_where_it_stopped(
     folders = {"folder": tmp_path / "run", "log_folder": tmp_path / "logs"}
     with pytest.raises(KeyboardInterrupt, match=r"1 of 6 blocks are finished and kept in .*/run; run the same again"):
         run(baseline, policies, **SMALL, **folders, workers=1, progress=stop_after(1))
-    finished = log_directory(tmp_path / "logs", policy="hold", unit=UNITS[0])
-    finished.rename(tmp_path / "taken away")
     told: list[RunProgress] = []
     assert_same(run(baseline, policies, **SMALL, **folders, workers=1, progress=told.append), expected)
     assert (told[0].blocks, told[0].all_customer_days) == (1, 3 * 8 * 400)
-    assert not finished.exists()  # so the finished block was not lived through again
-    assert log_directory(tmp_path / "logs", policy="hold", unit=UNITS[1]).exists()
+    assert len(logs(tmp_path / "logs", [*policies])) == len(expected)
     told.clear()
     assert_same(run(baseline, policies, **SMALL, **folders, workers=1, progress=told.append), expected)
     assert told == [RunProgress(blocks=6, all_blocks=6, customer_days=0, all_customer_days=0)]
+
+
+@pytest.mark.parametrize("lost", ["one file of a log", "one log", "the whole folder"])
+def test_a_finished_block_whose_log_is_lost_is_lived_again(
+    lost: str, baseline: Scenario, policies: dict[str, Policy], expected: list[BlockResult], tmp_path: Path
+) -> None:
+    two = {name: policies[name] for name in ("hold", "random")}
+    folders = {"folder": tmp_path / "run", "log_folder": tmp_path / "logs"}
+    run(baseline, two, **SMALL, **folders, workers=1)
+    first = logs(tmp_path / "logs", [*two])
+    log = log_directory(tmp_path / "logs", policy="random", unit=UNITS[1])
+    if lost == "one file of a log":
+        (log / "money.parquet").unlink()
+    else:
+        shutil.rmtree(log if lost == "one log" else tmp_path / "logs")
+    told: list[RunProgress] = []
+    assert_same(run(baseline, two, **SMALL, **folders, workers=1, progress=told.append), expected[6:])
+    assert told[0].blocks == (0 if lost == "the whole folder" else 5)
+    assert_same(logs(tmp_path / "logs", [*two]), first)
+
+
+def test_a_log_folder_elsewhere_gets_every_log(baseline: Scenario, policies: dict[str, Policy], tmp_path: Path) -> None:
+    hold = {"hold": policies["hold"]}
+    for logged in ("first", "second"):
+        run(baseline, hold, **SMALL, workers=1, folder=tmp_path / "run", log_folder=tmp_path / logged)
+        assert len(logs(tmp_path / logged, ["hold"])) == len(UNITS)
+
+
+def test_a_log_folder_of_another_run_is_refused(
+    baseline: Scenario, policies: dict[str, Policy], tmp_path: Path
+) -> None:
+    hold = {"hold": policies["hold"]}
+    run(baseline, hold, **SMALL, workers=1, log_folder=tmp_path / "logs")
+    with pytest.raises(RunError, match=r"/logs holds another run \(days: 8 there, 9 here\); choose another folder"):
+        run(baseline, hold, **{**SMALL, "days": 9}, workers=1, folder=tmp_path / "run", log_folder=tmp_path / "logs")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="/other exists and is no folder of a run"):
+        run(baseline, hold, **SMALL, workers=1, log_folder=tmp_path / "other")
+
+
+@pytest.mark.parametrize(("folder", "log_folder"), [("run", "run/logs"), ("logs/run", "logs"), ("both", "both")])
+def test_blocks_and_logs_may_be_kept_inside_each_other(
+    folder: str, log_folder: str, baseline: Scenario, policies: dict[str, Policy], tmp_path: Path
+) -> None:
+    hold, told = {"hold": policies["hold"]}, list[RunProgress]()
+    for _ in range(2):
+        told.clear()
+        run(
+            baseline, hold, **SMALL, workers=1, folder=tmp_path / folder, log_folder=tmp_path / log_folder,
+            progress=told.append,
+        )  # fmt: skip
+    assert told[0].blocks == len(UNITS)
 
 
 def test_without_a_folder_an_interrupted_run_says_what_is_lost(baseline: Scenario, policies: dict[str, Policy]) -> None:
@@ -182,6 +235,17 @@ def test_another_world_or_policy_is_refused(baseline: Scenario, policies: dict[s
         run(baseline, {"hold": policies["random"]}, **SMALL, workers=1, folder=tmp_path)
 
 
+def test_what_other_code_began_is_not_continued(
+    baseline: Scenario, policies: dict[str, Policy], tmp_path: Path
+) -> None:
+    hold = {"hold": policies["hold"]}
+    run(baseline, hold, **SMALL, workers=1, folder=tmp_path)
+    spec = json.loads((tmp_path / "spec.json").read_text())
+    (tmp_path / "spec.json").write_text(json.dumps({**spec, "code": "0123456789abcdef"}))
+    with pytest.raises(RunError, match=r"holds another run \(code: 0123456789ab… there, \w{12}… here\).*go back to"):
+        run(baseline, hold, **SMALL, workers=1, folder=tmp_path)
+
+
 def test_damaged_and_foreign_files_are_refused(baseline: Scenario, policies: dict[str, Policy], tmp_path: Path) -> None:
     hold = {"hold": policies["hold"]}
     run(baseline, hold, **SMALL, workers=1, folder=tmp_path / "run")
@@ -204,6 +268,8 @@ def test_damaged_and_foreign_files_are_refused(baseline: Scenario, policies: dic
     [
         ({"seeds": ()}, "seeds: .* at least one"),
         ({"seeds": (3, 3)}, "each once"),
+        ({"seeds": (3, 2**32)}, r"seed = 4294967296: must be at least 0 and below 2\^32"),
+        ({"seeds": (-1,)}, "seed = -1: must be at least 0"),
         ({"customers": 0}, "customers = 0"),
         ({"block_size": 0}, "block_size = 0"),
         ({"days": 0}, "0 days"),
@@ -223,6 +289,23 @@ def test_a_policy_over_other_actions_is_refused(baseline: Scenario) -> None:
     stranger = RandomPolicy(ActionSet.of("hold", "fax"), ())
     with pytest.raises(RunError, match="policy 'fax only' is over 2 actions that are not the"):
         run(baseline, {"fax only": stranger}, **SMALL, workers=1)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "spec.json", "é" * 100])
+def test_a_policy_whose_logs_could_not_be_kept_is_refused_before_anything_is_lived(
+    name: str, baseline: Scenario, policies: dict[str, Policy], tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=r"^policy '.*': cannot be the name of a folder of logs; give it a plain one"):
+        run(baseline, {name: policies["hold"]}, **SMALL, workers=1, log_folder=tmp_path / "logs")
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_only_need_quoting_are_kept_inside_the_folder(
+    baseline: Scenario, policies: dict[str, Policy], tmp_path: Path
+) -> None:
+    run(baseline, {"../mine:Policy": policies["hold"]}, **SMALL, workers=1, log_folder=tmp_path / "logs")
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    assert len(logs(tmp_path / "logs", ["../mine:Policy"])) == len(UNITS)
 
 
 def test_units_cover_every_customer_once() -> None:

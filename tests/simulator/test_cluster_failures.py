@@ -16,6 +16,7 @@ import pytest
 
 from policies.baselines import RandomPolicy
 from policies.errors import FeatureError
+from simulator import tasks
 from simulator.cluster import RunProgress, run
 from simulator.errors import RunError
 from simulator.ray_session import session
@@ -96,6 +97,12 @@ def expected(baseline: Scenario, columns: dict[str, Any]) -> list[BlockResult]:
     return run(baseline, {"p": RandomPolicy(**columns)}, **SMALL, workers=1)
 
 
+def ray_is_up() -> bool:
+    import ray
+
+    return bool(ray.is_initialized())
+
+
 def assert_same(found: list[BlockResult], expected: list[BlockResult]) -> None:
     for one, other in zip(found, expected, strict=True):
         for field in fields(one):
@@ -108,6 +115,34 @@ def test_a_killed_worker_changes_nothing(
     policy = KillsOnce(**columns, marker=tmp_path / "killed")
     assert_same(run(baseline, {"p": policy}, **SMALL, workers=2), expected)
     assert (tmp_path / "killed").exists()
+
+
+GIVEN_UP = r"^seed 0, block \d: lost its worker 1 times; smaller blocks need less memory, and a policy that crashes is"
+
+
+def test_a_block_that_brings_its_worker_down_again_and_again_is_given_up(
+    baseline: Scenario, columns: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "RETRIES", 0)
+    with pytest.raises(RunError, match=GIVEN_UP):
+        run(baseline, {"p": KillsOnce(**columns, marker=tmp_path / "killed")}, **SMALL, workers=2)
+    assert not ray_is_up()
+
+
+def test_a_block_that_needs_more_memory_than_there_is_is_given_up(
+    baseline: Scenario, columns: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setattr(tasks, "RETRIES", 0)
+    hungry = {"memory_usage_threshold": 0.0, "memory_monitor_refresh_ms": 50}
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, _system_config=hungry)
+    try:
+        policy = HangsOn(**columns, marker=tmp_path / "begun", node=ray.get_runtime_context().get_node_id())
+        with pytest.raises(RunError, match=GIVEN_UP):
+            run(baseline, {"p": policy}, **{**SMALL, "seeds": (0,)}, workers=2)
+    finally:
+        ray.shutdown()
 
 
 def test_an_error_of_a_policy_arrives_as_it_was_raised(baseline: Scenario, columns: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import simulator.envs
-from policies.baselines import FixedPolicy
+from policies.baselines import FixedPolicy, RandomPolicy
 from simulator.envs import JourneyEnv, JourneyVectorEnv
 from simulator.episodes import Episode
 from simulator.errors import ScenarioError, SimulatorError
@@ -144,6 +144,23 @@ def test_an_inner_policy_decides_on_the_site_and_in_the_store(baseline: Setting)
     sent = [env._episode._life.tally.by_customer[:, METRICS.index("store")].sum() for env in (quiet, helped)]
     assert sent[0] == 0
     assert sent[1] > 0
+
+
+def test_an_inner_policy_is_not_asked_about_outbound_decisions(baseline: Setting) -> None:
+    asked: list[int] = []
+
+    class Noting(RandomPolicy):
+        def scores(self, features: np.ndarray) -> np.ndarray:
+            asked.append(int(features[:, outbound].max()))
+            return super().scores(features)
+
+    core = baseline.core
+    outbound = core.columns.index("placement=newsletter")
+    life = Episode(baseline, seed=0, customers=300, days=6, inner=Noting(core.actions, core.columns))
+    assert not asked
+    while not life.over:
+        life.step(np.zeros(300, dtype=np.int64))
+    assert set(asked) == {0}
 
 
 def test_a_vector_begins_anew_in_the_step_after_the_end() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -65,6 +69,68 @@ def test_a_log_replaces_an_older_one(tmp_path: Path) -> None:
     save_log(some_log(seed=1), tmp_path / "log")
     assert_same(load_log(tmp_path / "log"), some_log(seed=1))
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "replaced"])
+@pytest.mark.parametrize("before", range(1, 4))
+def test_of_two_writers_at_once_both_return_and_one_log_is_there(
+    before: int, there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second writer does all its work just before a rename of the first."""
+    if there:
+        save_log(some_log(seed=0), tmp_path / "log")
+    rename, renames = Path.rename, iter(range(1, 100))
+
+    def interleaved(self: Path, target: Path) -> Path:
+        if next(renames) == before:
+            save_log(some_log(seed=1), tmp_path / "log")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interleaved)
+    save_log(some_log(seed=1), tmp_path / "log")
+    assert_same(load_log(tmp_path / "log"), some_log(seed=1))
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_an_old_log_that_another_writer_has_just_put_aside_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_log(some_log(seed=0), tmp_path / "log")
+    rename, renames = Path.rename, iter(range(1, 100))
+
+    def interleaved(self: Path, target: Path) -> Path:
+        if next(renames) == 1:
+            rename(tmp_path / "log", tmp_path / "of the other")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interleaved)
+    save_log(some_log(seed=1), tmp_path / "log")
+    assert_same(load_log(tmp_path / "log"), some_log(seed=1))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import pyarrow.parquet
+from simulator.log_files import load_log, save_log
+
+log = load_log(Path(sys.argv[1]))
+pyarrow.parquet.write_table = lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)
+save_log(log, Path(sys.argv[2]))
+"""
+
+
+def test_what_a_killed_writer_left_is_cleared_when_the_log_is_written_again(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    save_log(some_log(), tmp_path / "given")
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "given"), str(folder / "log")]
+    assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == -signal.SIGKILL
+    (left,) = folder.iterdir()
+    ours = folder / f"{left.name.rsplit('-', 2)[0]}-{os.getpid()}-mine"
+    ours.mkdir()  # of a writer that still runs
+    (folder / ".log-book").mkdir()
+    save_log(some_log(), folder / "log")
+    assert {path.name for path in folder.iterdir()} == {"log", ours.name, ".log-book"}
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,11 @@ def test_without_minutes_alerts_expire(setting_of: Callable[..., Setting], basel
             "new_actions: {from_day: 3, actions: [email.inspire.aparel]}",
             ["wrong.yaml", "'email.inspire.aparel'", "did you mean 'email.inspire.apparel'"],
         ),
+        (
+            "new_actions: {from_day: 3, actions: [email.thank, hold]}",
+            ["wrong.yaml", "'hold' may always be done"],
+        ),
+        ("world: {population.segments: 2.7}", ["scenario wrong", "world.population.segments = 2.7", "valid integer"]),
         ("new_actions: {from_day: 0, actions: [email.thank]}", ["new_actions.from_day = 0"]),
         ("drift: {from_day: 3, share: 2}", ["drift.share = 2"]),
         ("retailer: retial", ["wrong.yaml", "'retial'", "did you mean 'retail'"]),
@@ -118,3 +124,64 @@ def test_every_problem_of_a_file_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError) as error:
         load_scenario(str(file), configs=CONFIGS)
     assert all(part in str(error.value) for part in ("description: missing", "wrld", "outbound_every_days = 0"))
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """All configurations, to be spoilt."""
+    return Path(shutil.copytree(CONFIGS, tmp_path / "configs"))
+
+
+def spoil(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+ORDER = "must be two numbers in order, such as [0, 1]"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("{value: 0.6, range: [0, 1]}", "{value: 0.6, range: 5}", ["population.individuality", f"range 5 {ORDER}"]),
+        ("{value: 0.6, range: [0, 1]}", "{value: 0.6, range: [a, b]}", [f"range ['a', 'b'] {ORDER}"]),
+        ("{value: 0.6, range: [0, 1]}", "{value: 0.6, range: null}", [f"range None {ORDER}"]),
+        ("{value: 0.6, range: [0, 1]}", "{value: 0.6, range: [1]}", [f"range [1] {ORDER}"]),
+        ("{value: 0.6, range: [0, 1]}", "{value: 0.6, range: [0, 1, 2]}", [f"range [0, 1, 2] {ORDER}"]),
+        ("{value: 0.6, range: [0, 1]}", "{value: 0.6, range: [1, 0]}", [f"range [1, 0] {ORDER}"]),
+        ("{value: 0.6, range: [0, 1]}", "{value: 0.6, range: [no, yes]}", [f"range [False, True] {ORDER}"]),
+        ("fresh: 0.2", "fresh: -0.2", ["category_shares.fresh = -0.2", "greater than 0"]),
+        ("fresh: 0.2", "fresh: 0", ["category_shares.fresh = 0", "greater than 0"]),
+        ("weekday: [1.0075", "weekday: [-1.0075", ["weekday.0 = -1.0075", "greater than 0"]),
+        ("segments: {value: 6", "segments: {value: 2.7", ["population.segments = 2.7", "valid integer"]),
+        ("segments: {value: 6, range: [2", "segments: {value: 0, range: [0", ["population.segments", "equal to 1"]),
+        ("{value: 0.92, range: [0.5, 0.99]}", "{value: 1, range: [0, 1]}", ["store_preference_regular", "less than 1"]),
+        ("{value: 0.35, range: [0.1,", "{value: 0, range: [0,", ["store_preference_occasional", "greater than 0"]),
+    ],
+)
+def test_an_impossible_number_of_the_world_is_told_where_and_why(
+    old: str, new: str, told: list[str], copied: Path
+) -> None:
+    spoil(copied / "retail" / "world.yaml", old, new)
+    with pytest.raises(ScenarioError) as error:
+        load_scenario("baseline", configs=copied)
+    for part in ["retail/world.yaml: ", *told]:
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("status: draft", "'email.thank' is draft in the catalogue and would never appear; make its status live"),
+        ("valid_until: 2000-01-01", "'email.thank' is valid until 2000-01-01 and would appear on"),
+    ],
+)
+def test_new_actions_that_would_never_appear_are_refused(setting: str, told: str, copied: Path) -> None:
+    spoil(copied / "retail" / "catalog.yaml", "id: email.thank", f"id: email.thank\n    {setting}")
+    (copied / "scenarios" / "new.yaml").write_text(
+        "description: new\nnew_actions: {from_day: 3, actions: [email.thank]}\n"
+    )
+    with pytest.raises(ScenarioError) as error:
+        load_scenario("new", configs=copied)
+    assert f"new.yaml: new_actions.actions: {told}" in str(error.value)

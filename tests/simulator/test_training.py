@@ -23,14 +23,16 @@ from policies.vw_policy import VWPolicy, VWSettings
 from simulator.errors import RunError
 from simulator.learning import Learner, LearningSettings
 from simulator.line_up import TRAINED, load_line_up, save_line_up
-from simulator.rollout import Setting
+from simulator.rollout import Block, Setting
 from simulator.scenarios import Scenario, load_scenario
 from simulator.training import Iteration, PhaseProgress, train
 from simulator.training_plan import TrainingPlan
 from simulator.training_publish import TrainingPublisher
+from simulator.twins import Twins, live_twins
 
 pytestmark = pytest.mark.slow
 CONFIGS = Path(__file__).parents[2] / "configs"
+RANDOM = -1  # neither of the learned ones
 TINY = TrainingPlan(iterations=2, customers=400, days=85, block_size=200, evaluation_customers=160, evaluation_days=6)
 
 
@@ -119,6 +121,34 @@ def test_an_interrupted_gathering_continues_at_the_block_it_stopped(
     found = train(baseline, one, folder=tmp_path, resume=True, workers=1, progress=told.append)
     assert_same(found, straight.iterations[0])
     assert told[0].total == 200 * 85  # one of two blocks
+
+
+def test_every_behaviour_gathers_however_few_blocks_an_iteration_has(
+    baseline: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[list[VWPolicy]] = []
+    turns: list[int] = []
+    lived: list[Twins] = []
+
+    def noted(block: Block, policy: Policy) -> Twins:
+        if offered:
+            turns.append(next((i for i, each in enumerate(offered[-1]) if each is policy), RANDOM))
+        lived.extend([] if lived else [live_twins(block, policy)])
+        return lived[0]
+
+    def place(policy: Policy, among: list[VWPolicy]) -> int:
+        return next((i for i, each in enumerate(among) if each is policy), RANDOM)
+
+    def gathering(self: Learner) -> list[VWPolicy]:
+        offered.append(learned_behaviours(self))
+        return offered[-1]
+
+    learned_behaviours = Learner.gathering
+    monkeypatch.setattr(Learner, "gathering", gathering)
+    monkeypatch.setattr("simulator.training.live_twins", noted)
+    few = replace(TINY, iterations=5, customers=100, block_size=100, evaluation_customers=8, evaluation_days=1)
+    train(baseline, few, folder=tmp_path, workers=1)
+    assert sorted(turns) == [RANDOM, *(place(policy, offered[0]) for policy in offered[0])]
 
 
 def test_phases_count_to_their_end(straight: Trained) -> None:

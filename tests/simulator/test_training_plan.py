@@ -11,9 +11,14 @@ import pytest
 from policies.baselines import RandomPolicy
 from simulator.errors import RunError
 from simulator.rollout import Block, Setting
+from simulator.run_folder import RunFolder
+from simulator.run_spec import RunSpec
+from simulator.scenarios import load_scenario
 from simulator.training import train
-from simulator.training_plan import TrainingPlan, days_for
+from simulator.training_plan import TrainingPlan, days_for, training_spec
 from simulator.twins import WHOLE, live_twins
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,15 @@ def test_by_default_what_is_new_is_learned_of(setting_of: Callable[..., Setting]
     found = live_twins(block, RandomPolicy(setting.core.actions, setting.core.columns, hold=0.9))
     tried = {setting.core.actions.ids[a] for a in found.action}
     assert set(new.actions) <= tried
+
+
+def test_a_training_that_other_code_began_is_not_continued(tmp_path: Path) -> None:
+    spec = training_spec(load_scenario("baseline", configs=CONFIGS), TrainingPlan(), start=None)
+    RunFolder(tmp_path, spec)
+    RunFolder(tmp_path, spec)  # the same code may
+    other = RunSpec({**spec.content, "code": "0123456789abcdef"})
+    with pytest.raises(RunError, match=r"code: \w{12}… there, 0123456789ab… here.*go back to that version"):
+        RunFolder(tmp_path, other)
 
 
 def test_customers_learned_from_are_always_new_and_never_those_held_out() -> None:
