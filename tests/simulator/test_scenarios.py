@@ -92,7 +92,7 @@ def test_repeated_emails_go_on_working_without_fatigue_and_soon_stop_with_much_o
     )
     responses = [total(found, "clicks", since=15) / total(found, "email", since=15) for found in (rested, usual, tired)]
     assert responses[0] > 1.7 * responses[1]
-    assert responses[1] > 2 * responses[2]
+    assert responses[1] > 1.3 * responses[2]
     lost = [total(found, "unsubscribes") for found in (rested, usual, tired)]
     assert lost[0] < 0.5 * lost[1]
     assert lost[1] < 0.5 * lost[2]

@@ -231,7 +231,7 @@ def test_ignored_emails_cost_goodwill_the_more_the_more_there_were_and_the_less_
         taste = scene.people.taste[:, home]
         email.receive(scene, np.arange(n), np.full(n, action("email.inspire.home")))
         visits = scene.moods.visit_due >= 0
-        assert 50 < visits.sum() < n / 2
+        assert 10 < visits.sum() < n / 2
         assert np.allclose(scene.moods.goodwill[visits], 0.1)
         lost[tired] = scene.moods.goodwill[~visits]
         # Half of it from who is indifferent to the subject, nearly all of it from who dislikes it.
