@@ -109,10 +109,10 @@ def test_half_of_the_contacts_tried_are_the_policys_own_best(
     opinionated = Opinionated(core.actions, core.columns, "hold", favourite=favourite)
     found, own = live_twins(known, opinionated), core.actions.index(favourite)
     possible = found.eligible[:, own]
-    assert possible.sum() > 80
+    assert possible.sum() > 50
     tried = (found.action[possible] == own).mean()
     # The others are drawn uniformly from a dozen or more.
-    assert tried == pytest.approx(BEST_SHARE, abs=0.18)
+    assert tried == pytest.approx(BEST_SHARE, abs=0.2)
     others = found.action[found.action != own]
     assert len(np.unique(others)) > 8
     assert np.bincount(others).max() < 0.2 * len(found)
