@@ -93,6 +93,16 @@ def test_caution_keeps_from_contacting_for_luck(baseline: Setting) -> None:
     assert paying[2.0] < 0.1
 
 
+def test_caution_also_doubts_what_contacts_do_later(baseline: Setting) -> None:
+    """Contacts that do nothing soon and nothing but noise later: the future is no more certain than the present."""
+    random, n = np.random.default_rng(4), 2_000
+    luck = replace(made_up(baseline, n=n), soon=np.zeros(n), later=10 * random.normal(size=n))
+    journeys = {caution: learned(baseline, luck, caution=caution).policies()["journey"] for caution in (0.0, 3.0)}
+    paying = {caution: (scores(journey)[:, 1:] > 0).mean() for caution, journey in journeys.items()}
+    assert paying[0.0] > 0.3
+    assert paying[3.0] < 0.05
+
+
 def test_negative_caution_is_refused() -> None:
     with pytest.raises(RunError, match=r"caution = -1\.0: must be 0 or more"):
         LearningSettings(caution=-1.0)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from orchestrator.decisions import Decisions
 from orchestrator.profiles import EVENT_TYPES, EventRows, Events, apply, consent, features
 from policies.arrays import IntArray
 from policies.baselines import FixedPolicy, RandomPolicy
@@ -15,6 +16,7 @@ from simulator.life import IN_STORE, ON_SITE, OUTBOUND, Life, Moment
 from simulator.results import METRICS
 from simulator.rollout import Block, Setting
 from simulator.world.day import START
+from simulator.world.moods import NOTHING
 
 Drive = Callable[[Life, Callable[[Moment], IntArray]], Life]
 N, DAYS = 400, 25
@@ -27,36 +29,50 @@ def block(baseline: Setting) -> Block:
 
 
 class Recorder:
-    """Chooses at random among what is eligible, and keeps what was chosen and what happened."""
+    """Chooses at random among what is eligible, and keeps what was chosen and what happened.
+
+    Attributes:
+        events: of every part of a day.
+        chosen: action by customer, day and slot.
+        made: every decision.
+        alive: of every morning.
+        wants: of every morning, latent.
+    """
 
     def __init__(self, setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
         self.setting = setting
         self.events: list[EventRows] = []
         self.chosen: dict[tuple[int, int, int], int] = {}
+        self.made: list[Decisions] = []
         self.alive: list[np.ndarray] = []
+        self.wants: list[np.ndarray] = []
         self.life: Life | None = None
         core = setting.core
         self.policy = RandomPolicy(core.actions, core.columns)
-
-        def recording(schema: object, states: np.ndarray, events: EventRows) -> None:
-            self.events.append(events)
-            apply(schema, states, events)
-
-        monkeypatch.setattr("simulator.life.apply", recording)
+        self._monkeypatch = monkeypatch
 
     def __call__(self, moment: Moment) -> IntArray:
         assert self.life
+        moods = self.life.scene.moods
         if moment.slot == OUTBOUND:
-            self.alive.append(self.life.scene.moods.alive.copy())
+            self.alive.append(moods.alive.copy())
+            self.wants.append(moods.want.copy())
         streams = self.life.scene.streams
         made = self.setting.decide(self.policy, moment, states=self.life.states, streams=streams)
+        self.made.append(made)
         for row, action in zip(moment.rows.tolist(), made.action.tolist(), strict=True):
             self.chosen[row, moment.day, moment.slot] = action
         return made.action
 
-    def live(self, block: Block, drive: Drive) -> Life:
-        self.life = block.life()
-        return drive(self.life, self)
+    def live(self, life: Life, drive: Drive) -> Life:
+        def recording(schema: object, states: np.ndarray, events: EventRows) -> None:
+            self.events.append(events)
+            apply(schema, states, events)
+
+        self.life = life
+        with self._monkeypatch.context() as patch:
+            patch.setattr("simulator.life.apply", recording)
+            return drive(life, self)
 
     def of(self, kind: str) -> Events:
         everything = Events.concat([_named(events) for events in self.events])
@@ -65,7 +81,7 @@ class Recorder:
 
 def _named(events: EventRows) -> Events:
     """With customer ids, so that batches can be joined."""
-    names = np.array([f"{row:04d}" for row in range(N)], dtype=object)
+    names = np.array([f"{row:04d}" for row in range(events.customer.max(initial=0) + 1)], dtype=object)
     return Events(**vars(events), customers=names, event_id=np.arange(len(events)))
 
 
@@ -168,33 +184,94 @@ def test_profiles_are_a_function_of_the_events_alone(
 ) -> None:
     """Replaying what happened gives the very states that decisions were made on."""
     recorder = Recorder(baseline, monkeypatch)
-    life = recorder.live(block, drive)
+    life = recorder.live(block.life(), drive)
     states = block.states.copy()
     for events in recorder.events:
         apply(baseline.schema, states, events)
     assert np.array_equal(states, life.states)
 
 
-@pytest.mark.parametrize("what", ["goodwill", "fatigue", "taste", "expected_discount", "alive", "sensitivity"])
-def test_no_latent_shows_in_what_a_policy_sees(block: Block, baseline: Setting, what: str) -> None:
-    """Whatever customers feel or are: until it makes them do something, features are the same."""
+def test_a_want_nobody_told_shows_in_no_feature(
+    setting_of: Callable[..., Setting], drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Customers act on what they want; that they want it is never seen."""
+    setting = setting_of("baseline", {"wants.stated_share": 0, "wants.per_year": 24})
+    recorder = Recorder(setting, monkeypatch)
+    recorder.live(Block(setting, seed=2, block=1, customers=N, days=DAYS).life(), drive)
+    columns = [i for i, name in enumerate(setting.core.columns) if name.startswith("want.")]
+    assert len(columns) == len(setting.schema.categories)
+    assert (np.array(recorder.wants) != NOTHING).mean() > 0.3
+    assert not any(made.features[:, columns].any() for made in recorder.made)
+    assert not len(recorder.of("want"))
+    assert len(recorder.of("purchase")) > 50
 
-    def seen(life: Life) -> tuple[np.ndarray, np.ndarray]:
-        moment = next(life.moments(every=1, turn=np.zeros(N, dtype=np.int64)))
-        core = baseline.core
-        policy = FixedPolicy(core.actions, core.columns, "hold")
-        made = baseline.decide(policy, moment, states=life.states, streams=life.scene.streams)
-        return made.features, made.eligible
 
-    before, changed = block.life(), block.life()
-    if what in ("taste", "sensitivity"):
-        people = changed.scene.people
-        changed.scene.people = replace(people, **{what: getattr(people, what)[::-1].copy()})
-    else:
-        mood = getattr(changed.scene.moods, what)
-        mood[...] = ~mood if mood.dtype == bool else mood + 1
-    for first, second in zip(seen(before), seen(changed), strict=True):
-        assert np.array_equal(first, second)
+def test_a_want_is_seen_only_when_told_and_as_what_it_is(
+    setting_of: Callable[..., Setting], drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = setting_of("baseline", {"wants.stated_share": 0.4, "wants.per_year": 24})
+    recorder = Recorder(setting, monkeypatch)
+    recorder.live(Block(setting, seed=2, block=1, customers=2 * N, days=DAYS).life(), drive)
+    wants, told = np.array(recorder.wants), recorder.of("want")  # of the mornings, (days, n)
+    assert np.array_equal(told.category, wants[day_of(told), told.customer])
+    arrived = (wants[1:] != NOTHING) & (wants[1:] != wants[:-1])
+    told_then = told.take(day_of(told) > 0)
+    assert arrived[day_of(told_then) - 1, told_then.customer].mean() > 0.95  # but for what is wanted twice in a row
+    assert arrived.sum() > 500
+    assert len(told_then) / arrived.sum() == pytest.approx(0.4, abs=0.07)
+
+
+def unanswered(setting: Setting) -> Setting:
+    """A world in which nobody answers, tells or asks for anything."""
+    world = setting.scenario.world
+    silent = {
+        "email": world.email.model_copy(update={"visit": -60.0, "unsubscribe": 0.0}),
+        "associates": world.associates.model_copy(update={"accept": -60.0, "opt_out": 0.0}),
+        "wants": world.wants.model_copy(update={"stated_share": 0.0}),
+    }
+    return replace(setting, scenario=replace(setting.scenario, world=world.model_copy(update=silent)))
+
+
+def at_home(life: Life, *, otherwise: bool) -> Life:
+    """Nobody comes any more of their own accord; with `otherwise`, everything latent is another customer's or moved."""
+    people, moods, n = life.scene.people, life.scene.moods, len(life.scene.people)
+    nothing = np.zeros(n, dtype=np.float32)
+    people = replace(people, purchase_rate=nothing, visit_rate=nothing)
+    if otherwise:
+        # But for what is known of them, consent and home store.
+        latent = {name: value[::-1].copy() for name, value in vars(people).items() if name not in ("opted_in", "store")}
+        people = replace(people, **latent)
+        moods.alive[:] = ~moods.alive
+        moods.goodwill += 1
+        moods.fatigue += 2
+        moods.expected_discount += 0.2
+        moods.satiated += 0.3
+        moods.want[:] = np.arange(n) % 9
+        moods.cart[:] = np.arange(n) % 7
+        moods.last_purchase[:] = moods.last_purchase[::-1].copy()
+        moods.last_thanks[:] = -1
+    life.scene.people = people
+    return life
+
+
+def test_what_is_latent_is_not_seen_until_it_makes_somebody_do_something(
+    baseline: Setting, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two populations alike in what they did, and in nothing else, are sent the same and look the same."""
+    setting = unanswered(baseline)
+    block = Block(setting, seed=2, block=1, customers=N, days=DAYS)
+    one, other = (Recorder(setting, monkeypatch) for _ in range(2))
+    first = one.live(at_home(block.life(), otherwise=False), drive)
+    second = other.live(at_home(block.life(), otherwise=True), drive)
+    assert not np.array_equal(one.wants[-1], other.wants[-1])
+    assert len(one.of("sent")) > 1_000
+    assert np.array_equal(first.states, second.states)
+    for mine, theirs in zip(one.made, other.made, strict=True):
+        for name in ("features", "eligible", "action", "propensity"):
+            assert np.array_equal(getattr(mine, name), getattr(theirs, name)), name
+    for mine, theirs in zip(one.events, other.events, strict=True):
+        for name, value in vars(mine).items():
+            assert np.array_equal(value, getattr(theirs, name)), name
 
 
 def test_the_money_of_a_life_is_that_of_its_events(
@@ -202,7 +279,7 @@ def test_the_money_of_a_life_is_that_of_its_events(
 ) -> None:
     """A margin rate of list prices, less discounts, returns and contacts: recomputed from what happened."""
     recorder = Recorder(baseline, monkeypatch)
-    life = recorder.live(block, drive)
+    life = recorder.live(block.life(), drive)
     goals = baseline.scenario.retailer.goals
     bought, returned, sent = recorder.of("purchase"), recorder.of("return"), recorder.of("sent")
     expected = np.bincount(bought.customer, 0.25 * (bought.value + bought.discount) - bought.discount, minlength=N)
@@ -248,10 +325,10 @@ def test_who_has_left_does_nothing_any_more(
     block: Block, baseline: Setting, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder(baseline, monkeypatch)
-    recorder.live(block, drive)
+    recorder.live(block.life(), drive)
     alive = np.array(recorder.alive)  # in the morning, (days, n)
     assert (~alive[-1]).sum() > (~alive[0]).sum() > 0
-    for kind in ("purchase", "visit", "store_visit", "view", "want", "cart_add", "click"):
+    for kind in ("purchase", "visit", "store_visit", "view", "want", "cart_add", "click", "open", "unsubscribe"):
         happened = recorder.of(kind)
         assert alive[day_of(happened), happened.customer].all(), kind
 
@@ -262,7 +339,7 @@ def test_the_site_and_the_store_sell_only_what_is_in_stock(
     setting = setting_of("baseline", {"market.stock_outs_per_year": 24, "market.stock_out_days": 21})
     block = Block(setting, seed=2, block=1, customers=N, days=DAYS)
     recorder = Recorder(setting, monkeypatch)
-    life = recorder.live(block, drive)
+    life = recorder.live(block.life(), drive)
     in_stock = life.scene.market.in_stock
     bought = recorder.of("purchase")
     assert (~in_stock).mean() > 0.2

@@ -9,20 +9,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from policies.baselines import RandomPolicy
+from policies.arrays import IntArray
+from policies.baselines import FixedPolicy, RandomPolicy
+from policies.policy import Policy
 from simulator.errors import ScenarioError
+from simulator.life import OUTBOUND, Life, Moment
 from simulator.results import METRICS, BlockResult
 from simulator.rollout import Block, Setting
 from simulator.scenarios import load_scenario, scenario_names
+from simulator.world import discounts, shopping
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 OTHERS = [name for name in scenario_names(CONFIGS) if name != "baseline"]
 
 
-def lived(setting: Setting, *, days: int, customers: int = 1_000) -> BlockResult:
+def lived(setting: Setting, *, days: int, customers: int = 1_000, action: str | None = None) -> BlockResult:
+    """Under a random policy, or one that always takes this action."""
     core = setting.core
-    policy = RandomPolicy(core.actions, core.columns)
+    policy: Policy = RandomPolicy(core.actions, core.columns)
+    if action:
+        policy = FixedPolicy(core.actions, core.columns, action)
     return Block(setting, seed=5, block=0, customers=customers, days=days).live(policy)[0]
+
+
+def total(found: BlockResult, metric: str, *, since: int = 0) -> float:
+    return float(found.daily[since:, METRICS.index(metric)].sum())
 
 
 def test_the_shipped_scenarios_are_these() -> None:
@@ -53,6 +64,148 @@ def test_a_scenario_lives_and_differs_from_the_baseline_within_days(
     found = lived(setting_of(name), days=5)
     assert np.isfinite(found.daily).all()
     assert not np.array_equal(found.daily, lived(baseline, days=5).daily)
+
+
+def own_share(setting: Setting) -> float:
+    """Share of the variance of taste that is within segments."""
+    people = Block(setting, seed=5, block=0, customers=2_000, days=1).scene.people
+    taste = people.taste.astype(np.float64)
+    means = np.array([taste[people.segment == s].mean(axis=0) for s in range(people.segment.max() + 1)])
+    return float(((taste - means[people.segment]) ** 2).sum() / ((taste - taste.mean(axis=0)) ** 2).sum())
+
+
+def test_individualists_have_a_taste_of_their_own_and_segments_one_together(
+    setting_of: Callable[..., Setting], baseline: Setting
+) -> None:
+    together, usual, individual = map(own_share, (setting_of("segments_only"), baseline, setting_of("individualists")))
+    assert together == pytest.approx(0, abs=1e-9)
+    assert 0.3 < usual < 0.9
+    assert individual > 0.98
+
+
+def test_repeated_emails_go_on_working_without_fatigue_and_soon_stop_with_much_of_it(
+    setting_of: Callable[..., Setting], baseline: Setting
+) -> None:
+    """Of a month in which everybody is mailed every other day, what the second half still brings, and who leaves."""
+    rested, usual, tired = (
+        lived(setting, days=30, action="email.inspire.pantry")
+        for setting in (setting_of("no_fatigue"), baseline, setting_of("heavy_fatigue"))
+    )
+    responses = [total(found, "clicks", since=15) / total(found, "email", since=15) for found in (rested, usual, tired)]
+    assert responses[0] > 1.7 * responses[1]
+    assert responses[1] > 1.3 * responses[2]
+    lost = [total(found, "unsubscribes") for found in (rested, usual, tired)]
+    assert lost[0] < 0.5 * lost[1]
+    assert lost[1] < 0.5 * lost[2]
+
+
+def test_store_led_customers_buy_in_the_store_and_more_often(
+    setting_of: Callable[..., Setting], baseline: Setting
+) -> None:
+    led, usual = (lived(setting, days=15, action="hold") for setting in (setting_of("store_led"), baseline))
+    online = [1 - total(found, "store_visits") / total(found, "purchases") for found in (led, usual)]
+    assert 0 < online[0] < 0.5 * online[1]
+    assert total(led, "purchases") > 1.5 * total(usual, "purchases")
+
+
+def test_discount_addicts_fall_for_offers_and_buy_less_ever_after(
+    setting_of: Callable[..., Setting], baseline: Setting
+) -> None:
+    """More of them answer an offer, and a first discounted purchase costs more of the next month's."""
+    addicts, usual = (
+        total(lived(setting, days=8, action="email.offer.pantry"), "clicks")
+        for setting in (setting_of("discount_addicts"), baseline)
+    )
+    assert addicts > 1.1 * usual
+    (pulled, learned, kept), (usual_pull, usually_learned, usually_kept) = (
+        after_a_discount(setting) for setting in (setting_of("discount_addicts"), baseline)
+    )
+    assert pulled > 1.3 * usual_pull > 0
+    assert learned > 1.3 * usually_learned > 0
+    assert kept < usually_kept - 0.05 < 0.95
+
+
+def after_a_discount(setting: Setting) -> tuple[float, float, float]:
+    """Pull of a discount never seen, what is expected after one, and purchases of the month after, as a share.
+
+    The latter relative to what the same customers buy in that month had they paid the full price.
+    """
+    block = Block(setting, seed=5, block=0, customers=1_500, days=1)
+    rows, discount = np.arange(1_500), np.full(1_500, 0.3, dtype=np.float32)
+    pull = float(discounts.attraction(block.life().scene, rows, discount).mean())
+    bought, expected = [], []
+    for given in (np.zeros_like(discount), discount):
+        scene = block.life().scene
+        discounts.learn(scene, rows, given)
+        expected.append(float(scene.moods.expected_discount.mean()))
+        bought.append(0)
+        for scene.day in range(30):
+            discounts.fade(scene)
+            bought[-1] += int(shopping.occasions(scene, weekday=1.0).sum())
+    return pull, expected[1] - expected[0], bought[1] / bought[0]
+
+
+def test_scarce_associates_carry_out_few_of_the_alerts(setting_of: Callable[..., Setting], baseline: Setting) -> None:
+    def carried_out(setting: Setting) -> float:
+        calls = FixedPolicy(setting.core.actions, setting.core.columns, "store.service")
+        log = Block(setting, seed=5, block=0, customers=2_000, days=4).live(calls, log=True)[1]
+        assert log is not None
+        return float(log.done[log.action > 0].mean())
+
+    scarce, usual = carried_out(setting_of("scarce_associates")), carried_out(baseline)
+    assert 0 < scarce < 0.3 * usual
+
+
+def test_new_actions_are_eligible_from_their_day_like_any_other(
+    setting_of: Callable[..., Setting], drive: Callable[..., Life]
+) -> None:
+    setting = setting_of("cold_start")
+    file, core = setting.scenario.file.new_actions, setting.core
+    new, relative = [core.actions.index(name) for name in file.actions], core.actions.index("email.inspire.pantry")
+    life, hold = (
+        Block(setting, seed=5, block=0, customers=60, days=63).life(),
+        FixedPolicy(core.actions, core.columns, "hold"),
+    )
+    seen = {}
+
+    def choose(moment: Moment) -> IntArray:
+        if moment.slot == OUTBOUND and moment.day >= file.from_day - 3:
+            made = setting.decide(hold, moment, states=life.states, streams=life.scene.streams)
+            assert made.eligible[:, relative].any()
+            seen[moment.day] = made.eligible[:, new].any(axis=0).tolist()
+        return np.zeros(len(moment.rows), dtype=np.int64)
+
+    drive(life, choose)
+    assert seen == {day: [day >= 60] * len(new) for day in range(57, 63)}
+
+
+def test_on_the_day_of_the_drift_its_share_of_customers_gets_another_taste(
+    setting_of: Callable[..., Setting], drive: Callable[..., Life]
+) -> None:
+    setting = setting_of("drift")
+    life, drift = Block(setting, seed=5, block=0, customers=400, days=63).life(), setting.scenario.file.drift
+    people = []
+
+    def choose(moment: Moment) -> IntArray:
+        if moment.slot == OUTBOUND:
+            people.append(life.scene.people)
+        return np.zeros(len(moment.rows), dtype=np.int64)
+
+    drive(life, choose)
+    tastes = np.array([day.taste for day in people])
+    changed = (tastes[1:] != tastes[:-1]).any(axis=2)
+    assert not np.delete(changed, drift.from_day - 1, axis=0).any()
+    now = changed[drift.from_day - 1]
+    assert now.mean() == pytest.approx(drift.share, abs=0.08)
+    # What they buy changes with it, and what they like is what they buy more of than others do.
+    bought = [day.taste_cumulative for day in (people[0], people[-1])]
+    assert np.array_equal((bought[0] != bought[1]).any(axis=1), now)
+    shares = np.diff(bought[1].astype(np.float64), axis=1, prepend=0)[now]
+    liking = np.log(np.maximum(shares, 1e-9) / list(setting.scenario.world.category_shares.values()))
+    liking -= liking.mean(axis=1, keepdims=True)
+    clear = (shares > 1e-3) & (np.abs(tastes[-1][now]) < 3)
+    assert clear.mean() > 0.5
+    assert np.allclose(liking[clear], tastes[-1][now][clear], atol=0.02)
 
 
 def test_drift_changes_nothing_before_its_day_and_something_after(

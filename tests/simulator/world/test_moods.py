@@ -217,3 +217,44 @@ def test_the_dead_answer_nothing(scene_of: SceneOf, action: Action) -> None:
     scene = scene_of(2_000)
     scene.moods.alive[:] = False
     assert mailed(scene, action("email.offer.home"), tired=0)[0] == 0
+
+
+def test_ignored_emails_cost_goodwill_the_more_the_more_there_were_and_the_less_they_please(
+    scene_of: SceneOf, action: Action
+) -> None:
+    n, home = 4_000, 7
+    changes = {"goodwill.irrelevant": -0.06, "goodwill.relevant": 0.1, "fatigue.sensitivity": 1}
+    lost = {}
+    for tired in (0.0, 1.0, 3.0):
+        scene = scene_of(n, changes, sensitivity=np.ones(n, dtype=np.float32))
+        scene.moods.fatigue[:, fatigue.BY_EMAIL] = tired
+        taste = scene.people.taste[:, home]
+        email.receive(scene, np.arange(n), np.full(n, action("email.inspire.home")))
+        visits = scene.moods.visit_due >= 0
+        assert 10 < visits.sum() < n / 2
+        assert np.allclose(scene.moods.goodwill[visits], 0.1)
+        lost[tired] = scene.moods.goodwill[~visits]
+        # Half of it from who is indifferent to the subject, nearly all of it from who dislikes it.
+        assert np.allclose(lost[tired], -0.06 * tired / (1 + np.exp(taste[~visits])), atol=1e-6)
+    assert not lost[0.0].any()
+    assert lost[3.0].mean() < lost[1.0].mean() < 0
+
+
+@pytest.mark.parametrize(("in_store", "strength"), [(True, 1.0), (False, 0.5)])
+def test_service_that_is_accepted_earns_goodwill_and_less_so_soon_after_another(
+    scene_of: SceneOf, action: Action, in_store: bool, strength: float
+) -> None:
+    n, service = 2_000, 0.4
+    earned = {}
+    for tired in (0.0, 1.0):
+        scene = scene_of(n, {"goodwill.service": service}, sensitivity=np.ones(n, dtype=np.float32))
+        scene.moods.fatigue[:, fatigue.BY_ASSOCIATE] = tired
+        minutes = associates.Minutes(scene)
+        minutes.left[:] = 1e6
+        rows, alerts = np.arange(n), np.full(n, action("store.service"))
+        found = associates.approach(scene, rows, alerts, minutes=minutes, in_store=in_store)
+        assert 100 < found.accepted.sum() < n
+        assert np.allclose(scene.moods.goodwill[found.accepted], strength * service * np.exp(-tired), atol=1e-6)
+        assert (scene.moods.goodwill[~found.accepted] < 0).all()
+        earned[tired] = scene.moods.goodwill[found.accepted].mean()
+    assert 0 < earned[1.0] < earned[0.0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.calibration.purchase_process import PurchaseProcess, expected_repeats
-from simulator.world import shopping
+from simulator.world import discounts, shopping
 from simulator.world.scene import Scene
 
 
@@ -80,3 +80,37 @@ def test_the_dead_never_buy(scene_of: Callable[..., Scene]) -> None:
     counts = lived(scene, days=60, leaving=False)
     assert counts[::2].sum() == 0
     assert counts[1::2].sum() > 0
+
+
+def test_discounts_expected_and_not_given_cost_purchases(scene_of: Callable[..., Scene]) -> None:
+    """The rate falls by the exponential of the loss times what is expected."""
+    counts = []
+    for expected in (0.0, 0.2):
+        scene = scene_of(5_000, {"discounts.loss": 4}, purchase_rate=np.full(5_000, 0.05, dtype=np.float32))
+        scene.moods.expected_discount[:] = expected
+        counts.append(lived(scene, days=40, leaving=False).sum())
+    assert counts[1] / counts[0] == pytest.approx(np.exp(-4 * 0.2), rel=0.08)
+
+
+def test_purchases_pulled_forward_are_missing_later(scene_of: Callable[..., Scene]) -> None:
+    """Of customers satiated by a share, that share of purchases; the others buy as ever."""
+    rate = np.full(8_000, 0.05, dtype=np.float32)
+    neutral, satiated = scene_of(8_000, purchase_rate=rate), scene_of(8_000, purchase_rate=rate)
+    satiated.moods.satiated[::2] = 0.6
+    as_ever, fewer = (lived(scene, days=40, leaving=False) for scene in (neutral, satiated))
+    assert fewer[::2].sum() / as_ever[::2].sum() == pytest.approx(0.4, rel=0.08)
+    assert np.array_equal(fewer[1::2], as_ever[1::2])
+
+
+def test_a_discount_earns_less_from_customers_who_know_it(scene_of: Callable[..., Scene]) -> None:
+    """Discounted purchases of all: in the month after them less is bought than had the same been sold at full price."""
+    counts = []
+    for discount in (0.0, 0.3):
+        scene = scene_of(5_000, purchase_rate=np.full(5_000, 0.05, dtype=np.float32))
+        discounts.learn(scene, np.arange(5_000), np.full(5_000, discount, dtype=np.float32))
+        counts.append(0)
+        for day in range(1, 31):
+            scene.day = day
+            discounts.fade(scene)
+            counts[-1] += int(shopping.occasions(scene, weekday=1.0).sum())
+    assert counts[1] < 0.85 * counts[0]
