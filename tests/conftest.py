@@ -39,7 +39,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "data_dir" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.data)
-        if "[postgresql" in item.name or "-postgresql" in item.name:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if "postgresql" in (*getattr(item, "fixturenames", ()), params.get("database_url")):
             item.add_marker(pytest.mark.postgresql)
 
 

@@ -23,10 +23,11 @@ class NoPostgreSQLError(Exception):
 
 
 class PostgreSQLServer:
-    """A running server; `url` is of a database in it."""
+    """A running server, and the folder of its programs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path) -> None:
         self._folder = folder
+        self.programs = programs
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={quote(str(self._folder), safe='')}"
@@ -83,7 +84,7 @@ def postgresql_server(*, durable: bool = False) -> Iterator[PostgreSQLServer]:
                 [programs / "postgres", "-D", folder / "data", *given], cwd=folder, stdout=log, stderr=log, **who
             )
         try:
-            running = PostgreSQLServer(folder)
+            running = PostgreSQLServer(folder, programs)
             _wait(server, running, folder / "log")
             yield running
         finally:
