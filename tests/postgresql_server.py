@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -93,8 +94,11 @@ def postgresql_server(*, durable: bool = False) -> Iterator[PostgreSQLServer]:
 
 
 def _somebody() -> dict[str, Any]:
-    """PostgreSQL does not run as root."""
-    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    """Who shall run the programs: PostgreSQL refuses to run as root."""
+    if os.geteuid():
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
 def _programs(who: dict[str, Any]) -> Path:
