@@ -161,6 +161,7 @@ def test_a_terminated_server_finishes_what_it_accepted(server, retailer):
     assert len(rows(retailer, "SELECT 1 FROM decisions")) == sum(len(c.decisions) for c in clients)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("chunked", [False, True])
 def test_ten_megabytes_are_refused_before_they_are_read(server, chunked):
     with server() as running:
@@ -188,6 +189,7 @@ def test_ten_megabytes_are_refused_before_they_are_read(server, chunked):
             assert other.recv(100).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_log_of_a_server_is_json_lines(server):
     with server() as running:
         assert [json.loads(line)["event"] for line in running.lines]

@@ -115,6 +115,7 @@ def test_an_unknown_decision_is_not_found(ask):
     ask(test)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # refused before any database sees it
 @pytest.mark.parametrize(
     ("change", "field", "hint"),
     [
