@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from hypothesis import settings
@@ -21,6 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if TYPE_CHECKING:
     from policies.feedback import LoggedFeedback
     from policies.training import TrainingResult
+    from tests.postgresql_server import PostgreSQLServer
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -37,6 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "data_dir" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.data)
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if "postgresql" in (*getattr(item, "fixturenames", ()), params.get("database_url")):
+            item.add_marker(pytest.mark.postgresql)
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +49,40 @@ def data_dir() -> Path:
     """The real data folder: `JOURNEY_DATA`, or `../shared/data` beside the project."""
     folder = Path(os.environ.get("JOURNEY_DATA", DEFAULT_DATA))
     if not folder.is_dir():
-        reason = f"real data not found at {folder}; set JOURNEY_DATA to its folder"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _missing(f"real data not found at {folder}; set JOURNEY_DATA to its folder")
     return folder
+
+
+def _missing(reason: str) -> NoReturn:
+    """What a test needs is not on this machine: fine on a desk, not in continuous integration."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQLServer]:
+    """A PostgreSQL server for the whole session."""
+    from tests.postgresql_server import NoPostgreSQLError, postgresql_server
+
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(postgresql_server())
+        except NoPostgreSQLError as error:
+            _missing(str(error))
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of the test's own; a test that uses it runs on both kinds."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'journey.db'}"
+        return
+    server = request.getfixturevalue("postgresql")
+    name = server.create()
+    yield server.url(name)
+    server.drop(name)
 
 
 @pytest.fixture(scope="session")

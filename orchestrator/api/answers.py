@@ -12,7 +12,7 @@ from orchestrator.api.models.decisions import ActionConsidered, DecisionRecord
 from orchestrator.api.models.fields import finite_or_none, timestamp
 from orchestrator.api.models.outcomes import FactReceipt, FactsResponse, OutcomeRecord
 from orchestrator.service.jobs import DecisionMade, Recorded
-from orchestrator.storage.log import Row
+from orchestrator.storage.tables import Row
 
 
 def decision_json(made: DecisionMade) -> bytes:

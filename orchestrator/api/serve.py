@@ -15,7 +15,7 @@ from orchestrator.service.service import Service, ServiceSettings
 def serve(settings: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT; requests already accepted are finished first.
 
-    One process: decisions are made by one thread per process, and SQLite has one writer.
+    One process, in which one thread decides; several may share a database, each on a port of its own.
 
     Args:
         settings: `settings.retailer.serving` says where to listen.

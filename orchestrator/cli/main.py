@@ -11,6 +11,7 @@ from orchestrator.cli.ablating import ablate_command
 from orchestrator.cli.calibrating import calibrate_command, fidelity_command
 from orchestrator.cli.comparing import compare_command
 from orchestrator.cli.configuration import config_app
+from orchestrator.cli.databases import db_app
 from orchestrator.cli.importing import import_app
 from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
 from orchestrator.cli.running import demo_command, serve_command, ui_command
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(config_app, name="config")
 app.add_typer(import_app, name="import")
+app.add_typer(db_app, name="db")
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("replay")(replay_command)

@@ -162,7 +162,7 @@ class Serving(Settings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
-    database: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///journey.db"
+    database: Annotated[str, Field(pattern=r"^(sqlite:///.+|postgresql(\+psycopg)?://.*/.+)$")] = "sqlite:///journey.db"
     champion_poll_seconds: Annotated[float, Field(gt=0)] = 2.0
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
 

@@ -17,8 +17,8 @@ from orchestrator.service.layout import Layout
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.ranking import rank
 from orchestrator.service.serving_policy import PolicyHolder
-from orchestrator.storage.log import Row, read_decisions, read_key_uses, write_rows
-from orchestrator.storage.tables import decisions, idempotency
+from orchestrator.storage.log import read_decisions, read_key_uses, write_rows
+from orchestrator.storage.tables import Row, decisions, idempotency
 
 
 class Decider:

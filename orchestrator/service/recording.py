@@ -14,7 +14,8 @@ from orchestrator.service.errors import ServiceError, UnknownDecisionError
 from orchestrator.service.jobs import EventsJob, OutcomesJob, Recorded
 from orchestrator.service.layout import Layout
 from orchestrator.service.profiles_batch import ProfilesBatch
-from orchestrator.storage.log import Row, known_events, known_outcomes, write_rows
+from orchestrator.storage.log import known_events, known_outcomes, write_rows
+from orchestrator.storage.tables import Row
 from orchestrator.storage.tables import events as events_table
 from orchestrator.storage.tables import outcomes as outcomes_table
 

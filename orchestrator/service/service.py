@@ -24,8 +24,8 @@ from orchestrator.service.serving_policy import ChampionWatcher, PolicyHolder
 from orchestrator.service.writer import Writer
 from orchestrator.storage.database import READ_ONLY, open_database
 from orchestrator.storage.errors import SchemaError
-from orchestrator.storage.log import Row, keep_layout, read_decisions, read_outcomes
-from orchestrator.storage.tables import customers, schema_version
+from orchestrator.storage.log import keep_layout, read_decisions, read_outcomes
+from orchestrator.storage.tables import Row, customers, schema_version
 from policies.policy import Policy
 from policies.vw_policy import VWPolicy
 
@@ -173,6 +173,6 @@ class Service:
     def _read_database(self) -> None:
         try:
             with self._reading.connect() as connection:
-                connection.execute(select(schema_version.c.version)).one()
+                connection.execute(select(schema_version.c.version_num)).one()
         except SQLAlchemyError as error:
             raise StorageUnavailableError("the database cannot be read") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.deciding import Decider
@@ -13,7 +13,10 @@ from orchestrator.service.errors import ServiceError, StorageUnavailableError
 from orchestrator.service.jobs import Answer, DecisionJob, EventsJob, Job, OutcomesJob
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.recording import decided_from, record_events, record_outcomes
-from orchestrator.storage.log import read_decided
+from orchestrator.storage.dialects import dialect_of
+from orchestrator.storage.log import read_decided, serialise
+
+_ATTEMPTS = 5
 
 
 class Writer:
@@ -54,16 +57,21 @@ class Writer:
         Raises:
             StorageUnavailableError: the database refused; nothing of the batch was kept.
         """
-        try:
-            # One connection for good: checking one out of the pool costs as much as several rows.
-            if self._connection is None or self._connection.closed:
-                self._connection = self._engine.connect()
-            return self._handle(self._connection, jobs)
-        except OperationalError as error:
-            raise StorageUnavailableError(f"the database refused the write: {error.orig}") from error
+        for attempt in range(_ATTEMPTS):
+            try:
+                # One connection for good: checking one out of the pool costs as much as several rows.
+                if self._connection is None or self._connection.closed:
+                    self._connection = self._engine.connect()
+                return self._handle(self._connection, jobs)
+            except DBAPIError as error:
+                if attempt + 1 < _ATTEMPTS and dialect_of(self._engine).try_again(error.orig):
+                    continue  # undone as a whole; what was in the way is in the log now, and answers
+                if isinstance(error, OperationalError | InterfaceError):
+                    raise StorageUnavailableError(f"the database refused the write: {error.orig}") from error
+                raise
+        raise AssertionError("the last attempt returns or raises")
 
     def _handle(self, connection: Connection, jobs: Sequence[Job]) -> list[Answer | ServiceError]:
-        now = self._clock()
         answers: dict[int, Answer | ServiceError] = {}
         events = [(i, job) for i, job in enumerate(jobs) if isinstance(job, EventsJob)]
         outcomes = [(i, job) for i, job in enumerate(jobs) if isinstance(job, OutcomesJob)]
@@ -74,6 +82,17 @@ class Writer:
             customers = [job.customer_id for _, job in decisions]
             customers += [customer for _, job in events for customer in job.events.customers.tolist()]
             customers += [of.customer_id for of in decided.values()]
+            serialise(
+                connection,
+                customer_ids=customers,
+                keys=[job.key for _, job in decisions if job.key is not None],
+                fact_ids=[
+                    *(event_id for _, job in events for event_id in job.events.event_id.tolist()),
+                    *(outcome.outcome_id for _, job in outcomes for outcome in job.outcomes),
+                ],
+            )
+            # Not earlier: waiting for others takes time, and they may have written what is read next.
+            now = self._clock()
             profiles = ProfilesBatch(connection, self._schema, customers)
             if events:
                 recorded = record_events(connection, self._schema, profiles, [job for _, job in events], now=now)

@@ -2,73 +2,126 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from orchestrator.storage.errors import SchemaError, StorageError
-from orchestrator.storage.tables import SCHEMA_VERSION, metadata, schema_version
+from orchestrator.storage.dialects import dialect_named, dialect_of
+from orchestrator.storage.errors import StorageError
+from orchestrator.storage.migrating import found_version, migrate, require_current
+from orchestrator.storage.tables import SCHEMA_VERSION
+from policies.whole_files import whole_file
 
 # Reads leave the single write lock of SQLite alone: `engine.execution_options(**READ_ONLY)`.
 READ_ONLY = {"journey_read_only": True}
+_EXAMPLES = "write it like sqlite:///journey.db or postgresql://user@host/journey"
 
 
-def open_database(url: str) -> Engine:
-    """Open, and create where missing, the database at an SQLAlchemy URL such as `sqlite:///journey.db`.
+def read_url(url: str) -> URL:
+    """The URL of a database, with the driver this program uses.
+
+    Raises:
+        StorageError: it is of no database this program can use.
+    """
+    shown = re.sub(r"//([^/@]*):[^@]*@", r"//\1:***@", url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise StorageError(f"database URL {shown!r} cannot be read; {_EXAMPLES}") from error
+    named = bool(parsed.database) and parsed.database != ":memory:"
+    if parsed.drivername == "sqlite" and named:
+        return parsed
+    if parsed.drivername in {"postgresql", "postgresql+psycopg"} and named:
+        return parsed.set(drivername="postgresql+psycopg")
+    raise StorageError(f"database URL {shown!r} names no SQLite file and no PostgreSQL database; {_EXAMPLES}")
+
+
+def open_database(url: str, *, create: bool = True) -> Engine:
+    """Open a database by its URL.
+
+    Args:
+        url: as in `serving.yaml`.
+        create: give an empty database its tables, instead of refusing it.
 
     Raises:
         StorageError: the URL is not usable, or the database cannot be opened.
         SchemaError: it was made by another version of this program.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise StorageError(f"database URL {url!r} cannot be read; write it like sqlite:///journey.db") from error
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise StorageError(f"database URL {url!r} is not an SQLite file; write it like sqlite:///journey.db")
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, hide_parameters=True)
-    event.listen(engine, "connect", _durable)
-    event.listen(engine, "begin", _begin)
-    try:
-        with engine.begin() as connection:
-            _prepare(connection, url)
-    except SQLAlchemyError as error:
-        engine.dispose()
-        cause = getattr(error, "orig", None) or error
-        raise StorageError(f"{url} cannot be opened as a database ({cause}); give another file") from error
-    except StorageError:
-        engine.dispose()
-        raise
+    with _opened(url, create=create) as engine, engine.begin() as connection:
+        dialect_of(connection).lock_schema(connection)
+        found = found_version(connection)
+        if found is None and create:
+            migrate(connection, found=None)
+        else:
+            require_current(_there(found))
     return engine
 
 
-def _prepare(connection: Connection, url: str) -> None:
-    if not inspect(connection).get_table_names():
-        metadata.create_all(connection)
-        connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
-        return
-    if not inspect(connection).has_table(schema_version.name):
-        raise SchemaError(f"{url} holds other tables; choose a database of its own")
-    found = connection.execute(select(schema_version.c.version)).scalars().all()
-    if found != [SCHEMA_VERSION]:
-        raise SchemaError(f"{url} has schema version {found}, this program needs {SCHEMA_VERSION}; choose another file")
+def upgrade_database(url: str) -> tuple[int | None, int]:
+    """Bring the tables of a database up to date, all or nothing.
+
+    Returns:
+        The schema found, none if it was empty, and the schema it has now.
+
+    Raises:
+        StorageError: the URL is not usable, or the database cannot be opened.
+        SchemaError: it was made by a newer version of this program.
+    """
+    with _opened(url) as engine, engine.begin() as connection:
+        dialect_of(connection).lock_schema(connection)
+        found = found_version(connection)
+        if found is None or found < SCHEMA_VERSION:
+            migrate(connection, found=found)
+        else:
+            require_current(found)
+    engine.dispose()
+    return found, SCHEMA_VERSION
 
 
-def _durable(connection: Any, _record: object) -> None:
-    # SQLAlchemy's begin event emits BEGIN itself: the driver's own lazy BEGIN would leave the reads
-    # before the first write outside the transaction.
-    connection.isolation_level = None
-    connection.execute("PRAGMA busy_timeout = 10000")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    # Pages: fewer, larger checkpoints; each one is a stall.
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+def back_up_database(url: str, target: Path) -> None:
+    """Copy a database of any schema of this program, while it is in use, into a new file.
+
+    Raises:
+        StorageError: the database cannot be read, the file exists already, or a program it needs is missing.
+    """
+    if target.exists():
+        raise StorageError(f"{target} exists; give the backup another name")
+    with _opened(url, create=False) as engine:
+        with engine.begin() as connection:
+            _there(found_version(connection))
+        engine.dispose()
+        with whole_file(target) as staging:
+            dialect_of(engine).back_up(engine.url, staging)
 
 
-def _begin(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get("journey_read_only")
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+def _there(found: int | None) -> int:
+    if found is None:
+        raise StorageError("it is empty; `journey serve` or `journey db upgrade` makes its tables")
+    return found
+
+
+@contextmanager
+def _opened(url: str, *, create: bool = True) -> Iterator[Engine]:
+    """An engine whose errors inside the block name the database; it is disposed of after one."""
+    parsed = read_url(url)
+    if parsed.drivername == "sqlite":
+        path = Path(str(parsed.database))
+        if not (create or path.exists()):
+            raise StorageError(f"{url}: no such file; give the database `journey serve` uses")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, hide_parameters=True, **dialect_named(parsed).engine_options())
+    dialect_of(engine).tune(engine)
+    try:
+        yield engine
+    except SQLAlchemyError as error:
+        engine.dispose()
+        cause = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise StorageError(f"{engine.url} cannot be opened as a database ({cause}); give another URL") from error
+    except StorageError as error:
+        engine.dispose()
+        raise type(error)(f"{engine.url}: {error}") from error

@@ -5,17 +5,39 @@ Times are seconds since 1970 UTC. Arrays are little-endian bytes, `features` flo
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from typing import Any
 
-SCHEMA_VERSION = 1
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+# The newest migration in `migrations/versions`.
+SCHEMA_VERSION = 2
+
+# A row by the names of its columns.
+Row = dict[str, Any]
 
 metadata = MetaData()
 
+# Kept by Alembic.
 schema_version = Table(
-    "schema_version",
+    "alembic_version",
     metadata,
-    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("version_num", String(32), primary_key=True, comment="the newest migration made, as four digits"),
 )
+
+# SQLite counts rows by itself only under the name INTEGER.
+_counted = BigInteger().with_variant(Integer, "sqlite")
 
 customers = Table(
     "customers",
@@ -29,7 +51,7 @@ customers = Table(
 events = Table(
     "events",
     metadata,
-    Column("sequence", Integer, primary_key=True, comment="order in which events reached the profiles"),
+    Column("sequence", _counted, primary_key=True, comment="order in which events reached the profiles"),
     Column("event_id", String, nullable=False, unique=True),
     Column("customer_id", String, nullable=False),
     Column("type", String, nullable=False),
@@ -74,7 +96,7 @@ idempotency = Table(
 outcomes = Table(
     "outcomes",
     metadata,
-    Column("sequence", Integer, primary_key=True),
+    Column("sequence", _counted, primary_key=True),
     Column("outcome_id", String, nullable=False, unique=True),
     Column("decision_id", String, ForeignKey("decisions.decision_id"), nullable=False),
     Column("type", String, nullable=False),

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -25,6 +23,7 @@ from orchestrator.decisions import DecisionCore
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.service import ServiceSettings
 from policies.baselines import RandomPolicy
+from tests.database_rows import read_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,13 +66,7 @@ class Served:
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """All rows of a table, read by a connection of its own."""
-        with contextlib.closing(sqlite3.connect(database_path(self.retailer))) as connection:
-            connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]  # noqa: S608
-
-
-def database_path(retailer: Retailer) -> Path:
-    return Path(retailer.serving.database.removeprefix("sqlite:///"))
+        return read_rows(self.retailer.serving.database, f"SELECT * FROM {table}")  # noqa: S608
 
 
 def random_policy(retailer: Retailer) -> RandomPolicy:
@@ -82,10 +75,10 @@ def random_policy(retailer: Retailer) -> RandomPolicy:
 
 
 @pytest.fixture
-def retailer(tmp_path: Path) -> Retailer:
-    """The retail configuration with a database of the test's own."""
+def retailer(database_url: str) -> Retailer:
+    """The retail configuration with a database of the test's own, of either kind."""
     retailer = load_retailer(ROOT / "configs" / "retail", environment={})
-    changes = {"database": f"sqlite:///{tmp_path / 'journey.db'}", "champion_poll_seconds": 0.005}
+    changes = {"database": database_url, "champion_poll_seconds": 0.005}
     return replace(retailer, serving=retailer.serving.model_copy(update=changes))
 
 

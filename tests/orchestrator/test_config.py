@@ -154,8 +154,8 @@ def test_outcomes_become_money(retail: Retailer) -> None:
         (
             "serving",
             "sqlite:///journey.db",
-            "postgresql://journey",
-            ["database = 'postgresql://journey'", "sqlite:///"],
+            "mysql://host/journey",
+            ["database = 'mysql://host/journey'", "sqlite:///", "postgresql"],
         ),
         ("profiles", "{scale: 10}", "{scale: 10, values: [a]}", ["attributes.store_distance", "not both"]),
         ("profiles", "recency: 30 d", "", ["half_lives.recency: missing"]),

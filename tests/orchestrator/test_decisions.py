@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -342,9 +340,7 @@ def test_the_database_keeps_the_order_of_columns(ask: Any) -> None:
     async def serve(served: Any) -> Any:
         await served.know("c")
         decision = await served.decide("c", context={"hour": 7})
-        with closing(sqlite3.connect(served.retailer.serving.database.removeprefix("sqlite:///"))) as connection:
-            (body,) = connection.execute("SELECT body FROM layouts").fetchone()
-        return decision, body, served.rows("decisions")[0]
+        return decision, served.rows("layouts")[0]["body"], served.rows("decisions")[0]
 
     _, body, logged = ask(serve)
     layout = json.loads(body)

@@ -6,16 +6,17 @@ import http.client
 import json
 import signal
 import socket
-import sqlite3
 import threading
 from collections import Counter
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
+from orchestrator.service.integrity import check_database
+from orchestrator.storage.database import open_database
+from tests.database_rows import read_rows
 
 pytestmark = pytest.mark.slow
 
@@ -90,9 +91,7 @@ def under_load(running, end):
 
 
 def rows(retailer, query):
-    path = Path(retailer.serving.database.removeprefix("sqlite:///"))
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query).fetchall()
+    return [tuple(row.values()) for row in read_rows(retailer.serving.database, query)]
 
 
 def check_log(retailer, clients):
@@ -108,8 +107,11 @@ def check_log(retailer, clients):
     for table, name, kept in (("events", "event_id", "events"), ("outcomes", "outcome_id", "outcomes")):
         stored = Counter(row[0] for row in rows(retailer, f"SELECT {name} FROM {table}"))  # noqa: S608
         assert [i for c in clients for i in getattr(c, kept) if stored[i] != 1] == []
-    assert rows(retailer, "PRAGMA integrity_check") == [("ok",)]
     check_profiles(retailer)
+    engine = open_database(retailer.serving.database)
+    checked = check_database(engine, ProfileSchema.from_retailer(retailer), sample=2 * CUSTOMERS)
+    engine.dispose()
+    assert (checked.faults, checked.replayed) == ((), CUSTOMERS)
 
 
 def check_profiles(retailer):
@@ -159,6 +161,7 @@ def test_a_terminated_server_finishes_what_it_accepted(server, retailer):
     assert len(rows(retailer, "SELECT 1 FROM decisions")) == sum(len(c.decisions) for c in clients)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("chunked", [False, True])
 def test_ten_megabytes_are_refused_before_they_are_read(server, chunked):
     with server() as running:
@@ -186,6 +189,7 @@ def test_ten_megabytes_are_refused_before_they_are_read(server, chunked):
             assert other.recv(100).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_log_of_a_server_is_json_lines(server):
     with server() as running:
         assert [json.loads(line)["event"] for line in running.lines]

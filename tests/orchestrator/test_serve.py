@@ -175,7 +175,10 @@ def test_the_champion_changes_under_load_and_no_request_fails(running: tuple[str
     assert "is damaged" in refusals[0]["exception"]
 
 
-@pytest.mark.parametrize("what", ["a directory", "no database", "another program's", "under a file", "other profiles"])
+UNUSABLE = ("a directory", "no database", "another program's", "under a file", "other profiles", "older")
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
 def test_an_unusable_database_is_one_line(what: str, tmp_path: Path) -> None:
     path = tmp_path / "it.db"
     if what == "a directory":
@@ -185,6 +188,10 @@ def test_an_unusable_database_is_one_line(what: str, tmp_path: Path) -> None:
     elif what == "another program's":
         with closing(sqlite3.connect(path)) as other:
             other.execute("CREATE TABLE theirs (x)")
+    elif what == "older":
+        open_database(f"sqlite:///{path}").dispose()
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("UPDATE alembic_version SET version_num = '0001'")
     elif what == "other profiles":
         open_database(f"sqlite:///{path}").dispose()
         with closing(sqlite3.connect(path)) as other, other:
@@ -201,3 +208,4 @@ def test_an_unusable_database_is_one_line(what: str, tmp_path: Path) -> None:
     (line,) = said.stderr.splitlines()
     assert line.startswith("error: ")
     assert "it.db" in line
+    assert ("journey db upgrade" in line) == (what == "older")

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from orchestrator.api.answers import decision_json, decision_record
 from orchestrator.api.deps import ServiceDep, service_of
 from orchestrator.api.models.decisions import DecisionRecord, DecisionRequest, DecisionResponse
+from orchestrator.api.models.fields import Identifier
 from orchestrator.api.problems import FieldProblem, invalid, responses, unknown_name
 from orchestrator.api.strict_json import StrictJsonRoute
 from orchestrator.profiles.context import DEVICES
@@ -53,7 +54,7 @@ async def decide(body: DecisionRequest, http: Request) -> Response:
 
 
 @router.get("/{decision_id}", responses=responses(404, 422), summary="Why this decision was made")
-async def read_decision(decision_id: Annotated[str, Path(max_length=200)], service: ServiceDep) -> DecisionRecord:
+async def read_decision(decision_id: Annotated[Identifier, Path()], service: ServiceDep) -> DecisionRecord:
     """Everything logged about a decision, and what followed."""
     return decision_record(*await service.read_decision(decision_id))
 

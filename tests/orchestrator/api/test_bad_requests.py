@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+# What these tests are about happens before any database sees it, so one kind is enough.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 JSON = {"content-type": "application/json"}
 
 

@@ -98,6 +98,15 @@ def test_an_unknown_customer_is_not_found_and_leaves_nothing(ask):
     ask(test)
 
 
+def test_an_id_no_database_could_hold_is_refused(ask):
+    async def test(served):
+        answer = await served.client.get("/v1/decisions/a%00b")
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+
+    ask(test)
+
+
 def test_an_unknown_decision_is_not_found(ask):
     async def test(served):
         answer = await served.client.get("/v1/decisions/01936f3e-9d3a-7c41-a6a4-0f2a6be3c1d9")
@@ -106,6 +115,7 @@ def test_an_unknown_decision_is_not_found(ask):
     ask(test)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # refused before any database sees it
 @pytest.mark.parametrize(
     ("change", "field", "hint"),
     [

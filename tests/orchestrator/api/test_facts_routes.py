@@ -60,6 +60,7 @@ def test_consent_given_by_an_event_opens_the_channel(ask):
     ask(test)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # refused before any database sees it
 @pytest.mark.parametrize(
     ("body", "field", "hint"),
     [
@@ -227,6 +228,7 @@ def test_an_outcome_of_no_decision_refuses_the_whole_request(ask):
     ask(test)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # refused before any database sees it
 @pytest.mark.parametrize(
     ("change", "field", "hint"),
     [

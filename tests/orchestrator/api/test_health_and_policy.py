@@ -6,6 +6,8 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from policies.errors import PolicyFormatError
 
 
@@ -71,6 +73,7 @@ def test_exchanging_the_policy_under_load_drops_nothing_and_mixes_nothing(ask):
     ask(test)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # about the policy, not the log
 def test_a_damaged_champion_is_not_served_and_the_old_one_stays(ask):
     async def test(served):
         good, tried = served.champion.load, []
@@ -98,6 +101,7 @@ def test_a_damaged_champion_is_not_served_and_the_old_one_stays(ask):
     ask(test)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # about the policy, not the log
 def test_a_policy_of_another_retailer_is_not_served(ask):
     async def test(served):
         good = served.champion.load(None)

@@ -1,19 +1,25 @@
-"""Opening the database."""
+"""Opening a database, of either kind."""
 
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 
 import pytest
-from sqlalchemy import insert, select
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, select
 
-from orchestrator.storage.database import READ_ONLY, open_database
+from orchestrator.storage.database import READ_ONLY, open_database, read_url, upgrade_database
 from orchestrator.storage.errors import SchemaError, StorageError
-from orchestrator.storage.tables import SCHEMA_VERSION, layouts
+from orchestrator.storage.log import keep_layout
+from orchestrator.storage.tables import SCHEMA_VERSION, layouts, metadata
+from tests.database_rows import change, read_rows
 
 
-def test_what_is_committed_is_forced_to_disk(tmp_path):
+def test_what_sqlite_commits_is_forced_to_disk(tmp_path):
     engine = open_database(f"sqlite:///{tmp_path / 'a.db'}")
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
@@ -21,52 +27,187 @@ def test_what_is_committed_is_forced_to_disk(tmp_path):
     engine.dispose()
 
 
-def test_opening_again_keeps_what_is_there(tmp_path):
+def test_what_postgresql_commits_is_forced_to_disk_whatever_the_server_prefers(postgresql):
+    name = postgresql.create()
+    postgresql.run(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    postgresql.run(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    engine = open_database(postgresql.url(name))
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
+        assert connection.exec_driver_sql("SHOW transaction_isolation").scalar_one() == "read committed"
+    engine.dispose()
+    postgresql.drop(name)
+
+
+def test_opening_again_keeps_what_is_there(database_url):
     for _ in range(2):
-        engine = open_database(f"sqlite:///{tmp_path / 'sub' / 'a.db'}")
+        engine = open_database(database_url)
         with engine.begin() as connection:
-            connection.execute(insert(layouts).prefix_with("OR REPLACE").values(layout_id="a", body="{}"))
+            keep_layout(connection, "a", "{}")
         engine.dispose()
-    with closing(sqlite3.connect(tmp_path / "sub" / "a.db")) as plain:
-        assert plain.execute("SELECT count(*) FROM layouts").fetchone() == (1,)
-        assert plain.execute("SELECT version FROM schema_version").fetchall() == [(SCHEMA_VERSION,)]
+    assert read_rows(database_url, "SELECT layout_id, body FROM layouts") == [{"layout_id": "a", "body": "{}"}]
+    assert read_rows(database_url, "SELECT * FROM alembic_version") == [{"version_num": f"{SCHEMA_VERSION:04}"}]
 
 
-def test_reading_does_not_wait_for_a_write_in_progress(tmp_path):
-    engine = open_database(f"sqlite:///{tmp_path / 'a.db'}")
+def test_two_processes_may_open_an_empty_database_at_once(database_url):
+    together, engines = threading.Barrier(4), []
+
+    def open_it():
+        together.wait(20)
+        engines.append(open_database(database_url))
+
+    threads = [threading.Thread(target=open_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for engine in engines:
+        engine.dispose()
+    assert len(engines) == 4
+
+
+def test_reading_does_not_wait_for_a_write_in_progress(database_url):
+    engine = open_database(database_url)
     reading = engine.execution_options(**READ_ONLY)
     with engine.begin() as writing:
-        writing.execute(insert(layouts).values(layout_id="a", body="{}"))
+        keep_layout(writing, "a", "{}")
         with reading.connect() as connection:
             assert connection.execute(select(layouts)).all() == []
     engine.dispose()
 
 
-def test_a_database_of_another_version_is_refused(tmp_path):
-    open_database(f"sqlite:///{tmp_path / 'a.db'}").dispose()
-    with closing(sqlite3.connect(tmp_path / "a.db")) as plain:
-        plain.execute("UPDATE schema_version SET version = 99")
-        plain.commit()
-    with pytest.raises(SchemaError, match=r"version \[99\]"):
-        open_database(f"sqlite:///{tmp_path / 'a.db'}")
+def test_migrations_make_the_tables_the_program_uses(database_url):
+    engine = open_database(database_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # Comments are for readers of the source.
+        assert [d for d in compare_metadata(context, metadata) if "comment" not in str(d[0])] == []
+    engine.dispose()
 
 
-def test_a_database_of_another_program_is_refused_untouched(tmp_path):
-    with closing(sqlite3.connect(tmp_path / "a.db")) as plain:
-        plain.execute("CREATE TABLE orders (id)")
-    with pytest.raises(SchemaError, match="other tables"):
-        open_database(f"sqlite:///{tmp_path / 'a.db'}")
-    with closing(sqlite3.connect(tmp_path / "a.db")) as plain:
-        assert plain.execute("SELECT name FROM sqlite_master").fetchall() == [("orders",)]
+def test_migrations_are_numbered_without_a_gap():
+    scripts = ScriptDirectory("orchestrator/storage/migrations")
+    numbers = sorted(int(script.revision) for script in scripts.walk_revisions())
+    assert numbers == list(range(1, SCHEMA_VERSION + 1))
+    assert scripts.get_current_head() == f"{SCHEMA_VERSION:04}"
 
 
-@pytest.mark.parametrize("url", ["journey.db", "sqlite://", "sqlite:///:memory:", "mysql://x/y", ""])
-def test_a_url_that_is_no_sqlite_file_is_refused_with_an_example(url):
-    with pytest.raises(StorageError, match=r"sqlite:///journey\.db"):
+def of_schema_1(url):
+    """What the program made before it had migrations, with a row in it."""
+    open_database(url).dispose()
+    change(
+        url,
+        "DROP TABLE alembic_version",
+        "CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)",
+        "INSERT INTO schema_version VALUES (1)",
+        "INSERT INTO layouts VALUES ('a', '{}')",
+    )
+
+
+def test_an_older_database_is_refused_until_it_is_upgraded(database_url):
+    of_schema_1(database_url)
+    with pytest.raises(SchemaError, match=rf"has schema 1, .* needs {SCHEMA_VERSION}; .*`journey db upgrade`"):
+        open_database(database_url)
+    assert upgrade_database(database_url) == (1, SCHEMA_VERSION)
+    engine = open_database(database_url)
+    assert "schema_version" not in inspect(engine).get_table_names()
+    engine.dispose()
+    assert read_rows(database_url, "SELECT layout_id FROM layouts") == [{"layout_id": "a"}]
+    assert upgrade_database(database_url) == (SCHEMA_VERSION, SCHEMA_VERSION)
+
+
+def test_an_upgrade_that_fails_leaves_everything_as_it_was(database_url, monkeypatch):
+    of_schema_1(database_url)
+    before = read_rows(database_url, "SELECT version FROM schema_version")
+
+    def fail(*arguments, **more):
+        raise StorageError("the power went")
+
+    from alembic.runtime.migration import MigrationContext as Running
+
+    done = Running.run_migrations
+    monkeypatch.setattr(Running, "run_migrations", lambda self, **more: (done(self, **more), fail()))
+    with pytest.raises(StorageError, match="the power went"):
+        upgrade_database(database_url)
+    assert read_rows(database_url, "SELECT version FROM schema_version") == before
+    with pytest.raises(SchemaError, match="has schema 1"):
+        open_database(database_url)
+
+
+def test_a_newer_database_is_refused_naming_this_version_and_is_not_upgraded(database_url):
+    open_database(database_url).dispose()
+    change(database_url, "UPDATE alembic_version SET version_num = '0099'")
+    for refused in (open_database, upgrade_database):
+        with pytest.raises(SchemaError, match=r"has schema 99, .*newer version; this is journey-orchestrator \d+\.\d+"):
+            refused(database_url)
+
+
+def test_a_database_of_another_program_is_refused_untouched(database_url):
+    change(database_url, "CREATE TABLE orders (id INTEGER)")
+    for refused in (open_database, upgrade_database):
+        with pytest.raises(SchemaError, match="other tables"):
+            refused(database_url)
+    engine = open_engine(database_url)
+    assert inspect(engine).get_table_names() == ["orders"]
+    engine.dispose()
+
+
+def open_engine(url):
+    from sqlalchemy import create_engine
+
+    return create_engine(read_url(url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "journey.db",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "mysql://x/y",
+        "",
+        "postgresql://host",
+        "postgresql+asyncpg://h/d",
+    ],
+)
+def test_a_url_of_no_database_we_know_is_refused_with_an_example(url):
+    with pytest.raises(StorageError, match=r"sqlite:///journey\.db or postgresql://"):
         open_database(url)
+
+
+def test_postgresql_means_psycopg_3():
+    for written in ("postgresql://u@h/d", "postgresql+psycopg://u@h/d"):
+        assert read_url(written).drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:hush@127.0.0.1:1/journey", "mysql://me:hush@host/journey"])
+def test_no_error_shows_a_password(url):
+    with pytest.raises(StorageError) as refused:
+        open_database(url)
+    assert "hush" not in str(refused.value)
+    assert "journey" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_database_in_another_encoding_is_refused(postgresql):
+    name = "in_latin1"
+    postgresql.run(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(StorageError, match="LATIN1; create it with ENCODING 'UTF8'"):
+        open_database(postgresql.url(name))
+    postgresql.drop(name)
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "a.db").write_text("not a database, but long enough to be looked at " * 20)
     with pytest.raises(StorageError, match="cannot be opened"):
         open_database(f"sqlite:///{tmp_path / 'a.db'}")
+
+
+def test_a_file_is_made_only_where_asked(tmp_path):
+    with pytest.raises(StorageError, match="no such file"):
+        open_database(f"sqlite:///{tmp_path / 'a.db'}", create=False)
+    assert list(tmp_path.iterdir()) == []
+    with closing(sqlite3.connect(tmp_path / "b.db")) as empty:
+        empty.execute("PRAGMA user_version = 1")
+    with pytest.raises(StorageError, match="it is empty"):
+        open_database(f"sqlite:///{tmp_path / 'b.db'}", create=False)

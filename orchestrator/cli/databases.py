@@ -1,0 +1,85 @@
+"""`journey db`: the database of a service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.config import Retailer
+
+db_app = typer.Typer(help="Upgrade, back up and check the database of a service.", no_args_is_help=True)
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="Directory of the retailer's configuration.")]
+DatabaseOption = Annotated[str | None, typer.Option("--database", help="Database URL; default: serving.yaml's.")]
+
+
+@db_app.command("upgrade")
+def upgrade(config: ConfigOption = Path("configs/retail"), database: DatabaseOption = None) -> None:
+    """Bring the tables up to date with this program, all or nothing; stop the servers and make a backup first.
+
+    Example: journey db upgrade --config configs/retail
+    """
+    from orchestrator.storage.database import upgrade_database
+
+    found, now = upgrade_database(_retailer(config, database).serving.database)
+    before = "empty" if found is None else f"schema {found}"
+    typer.echo(f"schema {now}, already up to date" if found == now else f"{before} -> schema {now}")
+
+
+@db_app.command("backup")
+def backup(
+    file: Annotated[Path, typer.Argument(help="The backup; must not exist yet.")],
+    config: ConfigOption = Path("configs/retail"),
+    database: DatabaseOption = None,
+) -> None:
+    """Copy the database as it is at one moment; servers go on meanwhile.
+
+    Of SQLite, the copy is a database to serve from. Of PostgreSQL, it is for `pg_restore` (needs `pg_dump`).
+
+    Example: journey db backup monday.db --config configs/retail
+    """
+    from orchestrator.storage.database import back_up_database
+
+    back_up_database(_retailer(config, database).serving.database, file)
+    typer.echo(f"{file}: {file.stat().st_size:,} bytes")
+
+
+@db_app.command("check")
+def check(
+    config: ConfigOption = Path("configs/retail"),
+    database: DatabaseOption = None,
+    sample: Annotated[int, typer.Option(min=0, help="Customers whose profiles to compare with their events.")] = 1000,
+) -> None:
+    """Check that the database is whole, and that profiles are what their events make of them; exit code 1 if not.
+
+    Example: journey db check --config configs/retail --sample 10000
+    """
+    from orchestrator.profiles import ProfileSchema
+    from orchestrator.service.integrity import check_database
+    from orchestrator.storage.database import open_database
+    from orchestrator.storage.tables import SCHEMA_VERSION
+
+    retailer = _retailer(config, database)
+    engine = open_database(retailer.serving.database, create=False)
+    found = check_database(engine, ProfileSchema.from_retailer(retailer), sample=sample)
+    engine.dispose()
+    typer.echo(f"{engine.url}: schema {SCHEMA_VERSION}")
+    for table, count in found.rows.items():
+        typer.echo(f"{table:16} {count:>12,} rows")
+    typer.echo(f"{found.replayed:,} profiles compared with their events")
+    for fault in found.faults:
+        typer.secho(f"fault: {fault}", fg="red", err=True)
+    if found.faults:
+        raise typer.Exit(1)
+    typer.echo("no faults")
+
+
+def _retailer(config: Path, database: str | None) -> Retailer:
+    from orchestrator.config import load_retailer
+
+    given = {} if database is None else {"JOURNEY__SERVING__DATABASE": database}
+    return load_retailer(config, environment={**os.environ, **given})
