@@ -146,6 +146,13 @@ class Comparison:
                 f"{said} over {days}; one block of one seed is not enough units for an interval, so nothing is "
                 "settled: run more seeds or blocks."
             )
+        if self.outcome(best.policy) == "no clear difference":
+            against = name if len(self.others) > 1 else best.policy
+            return (
+                f"No clear difference between {self.reference} and {against} over {days}: "
+                f"{self.money.signed(difference.value)} per customer, 95 % interval "
+                f"{self.money.bounds(difference, sign=True)}; {self.reference} {self._beats()}."
+            )
         # The sentence says "less" without a sign, so its interval is turned round with it.
         bounds = [difference.lower, difference.upper] if way == "more" else [-difference.upper, -difference.lower]
         interval = ", ".join(self.money.plain(bound) for bound in bounds)

@@ -23,6 +23,7 @@ from orchestrator.cli.simulation import (
     world_and_policies,
 )
 from orchestrator.cli.threads import one_thread
+from orchestrator.errors import suggestion
 
 DEFAULT_POLICIES = "hold,random,fixed,business_rules,click_greedy,myopic,journey"
 REFERENCE = "journey"
@@ -49,12 +50,14 @@ def compare_command(
         ),
     ] = None,
     resume: ResumeOption = False,
+    reference: Annotated[
+        str, typer.Option(help="The policy the others are compared with; default: journey, else the first one.")
+    ] = "",
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Let the same simulated customers live under each policy, and report who earns more, how surely.
 
-    The reference is `journey` if it takes part, else the first policy. Margins are money per customer over all days.
-    One MLflow run is logged.
+    Margins are money per customer over all days. One MLflow run is logged.
 
     Example: journey compare --policies hold,random,mine:Policy --seeds 5 --days 60 --out report
     """
@@ -75,6 +78,9 @@ def compare_command(
     world, found = world_and_policies(scenario, policies, line_up)
     if len(found) < 2:
         raise LineUpError(f"policies: only {', '.join(found)}; a comparison needs two or more, such as hold")
+    reference = reference or (REFERENCE if REFERENCE in found else next(iter(found)))
+    if reference not in found:
+        raise LineUpError(f"--reference {reference!r} does not take part; {suggestion(reference, found)}")
     blocks = folder_of_blocks(out, resume=resume) if out else None
     results = live(
         world,
@@ -88,7 +94,6 @@ def compare_command(
         folder=blocks,
         log_folder=None,
     )
-    reference = REFERENCE if REFERENCE in found else next(iter(found))
     comparison = compare_in(world, results, reference=reference)
     typer.echo(comparison_text(comparison))
     spec = RunSpec.of(world, found, customers=customers, days=days, block_size=block_size, logs=False)
@@ -100,6 +105,7 @@ def compare_command(
             "scenario": f"{world.name}: {world.file.description}",
             "scenario SHA-256": scenario_digest(world)[:16],
             "version": str(spec.content["version"]),
+            "fingerprints": ", ".join(f"{name} {mark[:12]}" for name, mark in spec.content["policies"].items()),
         },
     )
     if out:

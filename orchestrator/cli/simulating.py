@@ -31,13 +31,22 @@ def scenarios_command() -> None:
     Example: journey scenarios
     """
     from orchestrator.config import configs_dir
+    from orchestrator.errors import ConfigError
+    from simulator.errors import ScenarioError
     from simulator.scenarios import load_scenario, scenario_names
 
     configs = configs_dir()
     names = scenario_names(configs)
-    width = max(map(len, names), default=0)
+    width, wrong = max(map(len, names), default=0), []
     for name in names:
-        typer.echo(f"{name:{width}}  {load_scenario(name, configs=configs).file.description}")
+        try:
+            description = load_scenario(name, configs=configs).file.description
+        except (ScenarioError, ConfigError) as error:
+            wrong.append(str(error))
+            description = "cannot be used, see below"
+        typer.echo(f"{name:{width}}  {description}")
+    if wrong:
+        raise ScenarioError("\n".join(wrong))
 
 
 def simulate_command(

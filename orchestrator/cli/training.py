@@ -84,7 +84,7 @@ def train_in_simulation(
     save_line_up({policy: last.policies[policy] for policy in TRAINED}, policies)
     typer.echo(last.comparison.verdict)
     typer.echo(f"wrote {policies}; compare with `journey compare --scenario {scenario}`")
-    typer.echo(f"logged MLflow run {publisher.run_id}; look at it with `journey ui`")
+    typer.echo(f"logged MLflow run {publisher.run_id}; look at it with `journey ui --model {name}`")
 
 
 def summary(found: Iteration) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -51,6 +52,29 @@ def test_scenarios_are_listed_with_what_they_ask(journey: Callable[..., Any], co
     names = [line.split()[0] for line in said.out.splitlines()]
     assert names == sorted(path.stem for path in (configs / "scenarios").glob("*.yaml"))
     assert re.search(r"^baseline +\w+", said.out, re.MULTILINE)
+
+
+def test_a_scenario_that_is_wrong_hides_no_other(
+    journey: Callable[..., Any], configs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(configs, tmp_path / "configs")
+    (tmp_path / "configs" / "scenarios" / "bad.yaml").write_text("description: x\nworld: {email.unsubscrib: 0.004}\n")
+    monkeypatch.setenv("JOURNEY_CONFIGS", str(tmp_path / "configs"))
+    said = journey("scenarios")
+    assert said.code == 2
+    assert re.search("^bad +cannot be used", said.out, re.MULTILINE)
+    assert "store_led" in said.out
+    assert "did you mean 'unsubscribe'" in said.err
+
+
+def test_the_reference_is_chosen_among_those_who_take_part(journey: Callable[..., Any]) -> None:
+    policies = ("--policies", "hold,random")
+    said = journey(*COMPARE, *policies, "--reference", "random")
+    assert said.code == 0, said
+    assert "random minus it" in said.out
+    refused = journey(*COMPARE, *policies, "--reference", "rondom")
+    assert refused.code == 2
+    assert "--reference 'rondom' does not take part; did you mean 'random'?" in refused.err
 
 
 def test_a_comparison_with_a_users_policy_is_printed_written_and_logged(journey: Callable[..., Any], mine: str) -> None:

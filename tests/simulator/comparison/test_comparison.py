@@ -211,8 +211,8 @@ def test_the_mix_is_of_decisions_that_spoke(synthetic_results: Results, actions:
         ),
         (
             {"journey": 7.0, "hold": 7.0},
-            "journey earns 0.00 more per customer than hold over 14 days, "
-            "95 % interval [0.00, 0.00]; it beats none of 1 other and shows no clear difference to hold.",
+            "No clear difference between journey and hold over 14 days: 0.00 per customer, "
+            "95 % interval [0.00, 0.00]; journey beats none of 1 other and shows no clear difference to hold.",
         ),
         (
             {"journey": 7.0, "hold": 6.0},
