@@ -214,8 +214,8 @@ def _attribute_problems(path: Path, file: ProfileSettings) -> Iterator[str]:
     for name, attribute in file.attributes.items():
         for value in _repeated(attribute.values):
             yield f"{path}: attributes.{name}.values: {value!r} is given twice; remove one"
-    for field in _repeated(file.content_fields):
-        yield f"{path}: content_fields: {field!r} is given twice; remove one"
+    for name in _repeated(file.content_fields):
+        yield f"{path}: content_fields: {name!r} is given twice; remove one"
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

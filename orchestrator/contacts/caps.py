@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.config.contact_policy import Counts
-from orchestrator.contacts.counting import below_limit_from, count_of, counts_until
+from orchestrator.contacts.counting import below_limit_from
 from orchestrator.contacts.moment import ContactMoment
 from orchestrator.contacts.rule import DeadlineRule
 from policies.arrays import BoolArray, Float64Array, IntArray
@@ -31,24 +31,21 @@ class CapRule(DeadlineRule):
 
     def blocked(self, moment: ContactMoment) -> BoolArray:
         """Whom it blocks now; bool (n,)."""
-        return self._count(moment) >= self.limit
+        return self.counted(moment)[0] >= self.limit
 
     def until(self, moment: ContactMoment) -> Float64Array:
         """When the count falls below the limit; float64 (n,)."""
-        row, until = self._ends(moment)
-        return below_limit_from(row, until, limit=self.limit, n=len(moment))
+        which = self._still(moment)
+        until = moment.counting(self.counts).until(which, window=self.window, reserved_for=self.reserved_for)
+        return below_limit_from(moment.history.row[which], until, limit=self.limit, n=len(moment))
 
     def counted(self, moment: ContactMoment) -> tuple[IntArray, int]:
         """How many contacts count now, int64 (n,), and the limit."""
-        return self._count(moment), self.limit
+        return np.bincount(moment.history.row[self._still(moment)], minlength=len(moment)), self.limit
 
-    def _count(self, moment: ContactMoment) -> IntArray:
-        row, until = self._ends(moment)
-        return count_of(row, until > moment.now, n=len(moment))
-
-    def _ends(self, moment: ContactMoment) -> tuple[IntArray, Float64Array]:
-        """Contacts in scope: whose, int64 (k,), and when they stop counting, float64 (k,)."""
-        history = moment.history
-        which = np.flatnonzero(self.scope[history.action])
-        until = counts_until(history, which, counts=self.counts, window=self.window, reserved_for=self.reserved_for)
-        return history.row[which], until
+    def _still(self, moment: ContactMoment) -> IntArray:
+        """Which contacts in scope count now; positions, int64 (k,)."""
+        counting = moment.counting(self.counts)
+        # Time first: most contacts of a history are over.
+        which = counting.still(window=self.window, reserved_for=self.reserved_for, now=moment.now)
+        return which[self.scope[moment.history.action[which]]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -27,25 +27,21 @@ def condition_rules(retailer: Retailer, actions: Sequence[Action]) -> Iterator[C
         actions: the known actions, in scope order.
     """
 
-    def scope(fits: Callable[[Action], bool]) -> BoolArray:
-        return np.array([bool(action.channel) and fits(action) for action in actions], dtype=bool)
+    def scope(fits: Iterable[bool]) -> BoolArray:
+        return np.fromiter(fits, dtype=bool, count=len(actions))
 
     for e, text in enumerate(distinct_targeting(retailer.catalogue.actions)):
-        fits = scope(lambda action, text=text: action.targeting == text)  # type: ignore[misc]
-        yield ConditionRule(f"targeting {text}", Reason.NOT_TARGETED, fits, _targeted(e))
+        about = scope(action.targeting == text for action in actions)
+        yield ConditionRule(f"targeting {text}", Reason.NOT_TARGETED, about, _targeted(e))
     for f, name in enumerate(retailer.profiles.content_fields):
-        fits = scope(lambda action, name=name: name in action.requires)  # type: ignore[misc]
-        yield ConditionRule(f"content field {name}", Reason.CONTENT_MISSING, fits, _printable(f))
+        about = scope(name in action.requires for action in actions)
+        yield ConditionRule(f"content field {name}", Reason.CONTENT_MISSING, about, _printable(f))
     for c, category in enumerate(retailer.catalogue.categories):
-        fits = scope(
-            lambda action, category=category: (  # type: ignore[misc]
-                action.subject == category and action.intent not in SAID_WITHOUT_STOCK
-            )
-        )
-        yield ConditionRule(f"stock of {category}", Reason.OUT_OF_STOCK, fits, _in_stock(c))
+        about = scope(a.subject == category and a.intent not in SAID_WITHOUT_STOCK for a in actions)
+        yield ConditionRule(f"stock of {category}", Reason.OUT_OF_STOCK, about, _in_stock(c))
     for minutes in sorted({action.associate_minutes for action in actions} - {0.0}):
-        fits = scope(lambda action, minutes=minutes: action.associate_minutes == minutes)  # type: ignore[misc]
-        yield ConditionRule(f"{minutes:g} associate minutes", Reason.NO_MINUTES, fits, _free_minutes(minutes))
+        about = scope(action.associate_minutes == minutes for action in actions)
+        yield ConditionRule(f"{minutes:g} associate minutes", Reason.NO_MINUTES, about, _free_minutes(minutes))
 
 
 def _targeted(expression: int) -> Callable[[ContactMoment], BoolArray]:

@@ -7,44 +7,48 @@ limit holds although reports come late. A cancellation frees what is only reserv
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from orchestrator.config.contact_policy import Counts
 from orchestrator.contacts.history import ContactHistory
-from policies.arrays import BoolArray, Float64Array, IntArray
+from policies.arrays import Float64Array, IntArray
 
 
-def counts_until(
-    history: ContactHistory, which: IntArray, *, counts: Counts, window: float, reserved_for: float
-) -> Float64Array:
-    """When each of some contacts stops counting.
+@dataclass(frozen=True)
+class Counting:
+    """From when m contacts count for one kind of moment; of each contact at most one time is finite.
 
-    Args:
-        history: m contacts.
-        which: int64 (k,), positions of those that matter.
-        counts: the moment a contact counts from.
-        window: seconds for which it counts.
-        reserved_for: seconds for which it counts unreported.
-
-    Returns:
-        Seconds since 1970, float64 (k,); minus infinity for one that never counts. It counts at any moment before.
+    Attributes:
+        moment: float64 (m,), when it was reported, minus infinity if it was not.
+        reserved: float64 (m,), from when it holds a reservation, minus infinity if it holds none.
     """
-    if counts == "decided":
-        return np.where(history.withdrawn[which], -np.inf, history.decided[which] + window)
-    sent, seen = history.sent[which], history.seen[which]
-    cancelled = ~np.isnan(history.cancelled[which])
-    if counts == "sent":
+
+    moment: Float64Array
+    reserved: Float64Array
+
+    @classmethod
+    def of(cls, history: ContactHistory, counts: Counts) -> Counting:
+        """What is known of each contact's moment."""
+        never = np.full(len(history), -np.inf)
         # What was seen was sent, at the latest then.
-        moment, known = np.where(np.isnan(sent), seen, sent), history.decided[which]
-    else:
-        moment, known = seen, np.where(np.isnan(sent), history.decided[which], sent)
-    reserved = np.where(cancelled, -np.inf, known + reserved_for)
-    return np.where(np.isnan(moment), reserved, moment + window)
+        sent = np.where(np.isnan(history.sent), history.seen, history.sent)
+        cancelled = ~np.isnan(history.cancelled)
+        if counts == "decided":
+            return cls(np.where(cancelled & np.isnan(sent), -np.inf, history.decided), never)
+        moment = sent if counts == "sent" else history.seen
+        unreported = np.isnan(moment)
+        known = np.where(np.isnan(sent), history.decided, sent)
+        return cls(np.where(unreported, -np.inf, moment), np.where(unreported & ~cancelled, known, -np.inf))
 
+    def still(self, *, window: float, reserved_for: float, now: float) -> IntArray:
+        """Which contacts count at a moment; positions, int64 (k,)."""
+        return np.flatnonzero((self.moment + window > now) | (self.reserved + reserved_for > now))
 
-def count_of(row: IntArray, counting: BoolArray, *, n: int) -> IntArray:
-    """How many count per customer; int64 (n,)."""
-    return np.bincount(row[counting], minlength=n)
+    def until(self, which: IntArray, *, window: float, reserved_for: float) -> Float64Array:
+        """When some of the contacts stop counting; seconds since 1970, float64 (k,)."""
+        return np.maximum(self.moment[which] + window, self.reserved[which] + reserved_for)
 
 
 def below_limit_from(row: IntArray, until: Float64Array, *, limit: int, n: int) -> Float64Array:
@@ -60,13 +64,11 @@ def below_limit_from(row: IntArray, until: Float64Array, *, limit: int, n: int) 
         Seconds since 1970, float64 (n,): the limit-th latest end; minus infinity where there are fewer contacts.
     """
     ends = np.full(n, -np.inf)
-    if limit == 1:
-        np.maximum.at(ends, row, until)
-        return ends
-    order = np.lexsort((-until, row))
-    row, until = row[order], until[order]
-    # The limit-th of a customer's is that whose limit-1-th predecessor is still the customer's.
-    start = np.searchsorted(row, np.arange(n))
-    enough = np.bincount(row, minlength=n) >= limit
+    count = np.bincount(row, minlength=n)
+    enough = count >= limit
+    mine = enough[row]
+    row, until = row[mine], until[mine]
+    until = until[np.lexsort((-until, row))]
+    start = np.cumsum(np.where(enough, count, 0)) - count
     ends[enough] = until[start[enough] + limit - 1]
     return ends

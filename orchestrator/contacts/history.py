@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cached_property
 
 import numpy as np
 
 from orchestrator.errors import EventError
-from policies.arrays import BoolArray, Float64Array, IntArray
+from policies.arrays import Float64Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,6 @@ class ContactHistory:
         mine = np.flatnonzero(self.row == row)
         taken = {column.name: getattr(self, column.name)[mine] for column in fields(self)}
         return ContactHistory(**{**taken, "row": np.zeros(len(mine), dtype=np.int64)})
-
-    @cached_property
-    def withdrawn(self) -> BoolArray:
-        """Cancelled before it was reported; bool (m,)."""
-        return ~np.isnan(self.cancelled) & np.isnan(self.sent) & np.isnan(self.seen)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from orchestrator.config.contact_policy import Counts
+from orchestrator.contacts.counting import Counting
 from orchestrator.contacts.history import ContactHistory, OutcomeHistory
 from orchestrator.contacts.zones import CustomerZones
 from orchestrator.errors import ContextError
@@ -39,6 +41,7 @@ class ContactMoment:
     store: IntArray | None = None
     in_stock: BoolArray | None = None
     minutes: Float64Array | None = None
+    _counting: dict[Counts, Counting] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         n = len(self)
@@ -73,6 +76,12 @@ class ContactMoment:
             in_stock=self.in_stock if self.in_stock is None or len(self.in_stock) == 1 else one(self.in_stock),
             minutes=None if self.minutes is None else self.minutes[row : row + 1],
         )
+
+    def counting(self, counts: Counts) -> Counting:
+        """From when each contact counts; worked out once for all rules."""
+        if counts not in self._counting:
+            self._counting[counts] = Counting.of(self.history, counts)
+        return self._counting[counts]
 
     def everyone(self) -> BoolArray:
         """True for each customer; bool (n,)."""

@@ -15,7 +15,7 @@ from orchestrator.contacts.clock_rules import ClockRule, QuietHoursRule, StoreHo
 from orchestrator.contacts.conditions import condition_rules
 from orchestrator.contacts.moment import ContactMoment
 from orchestrator.contacts.open_hours import HORIZON, OpenHours
-from orchestrator.contacts.rule import Rule
+from orchestrator.contacts.rule import ConditionRule, Rule
 from orchestrator.contacts.suppression import SuppressionRule
 from orchestrator.eligibility import Reason, ReasonArray
 from orchestrator.errors import ConfigError, ContextError
@@ -78,11 +78,9 @@ class ContactRules:
         self._ids = retailer.catalogue.ids
         known = [*_fact_rules(retailer, actions), *_clock_rules(retailer, actions), *condition_rules(retailer, actions)]
         self.rules = tuple(sorted((r for r in known if r.scope[: len(self._ids)].any()), key=lambda r: r.reason))
-        # Actions that the same rules are about share a class, so that each class is worked out once.
-        table = np.array([rule.scope[: len(self._ids)] for rule in self.rules]).reshape(len(self.rules), len(self._ids))
-        kinds, self._class = np.unique(table, axis=1, return_inverse=True)
-        self._classes: tuple[IntArray, ...] = tuple(np.flatnonzero(of_rule) for of_rule in kinds)
-        self._class_count = kinds.shape[1]
+        self._all = _Classes.of(self.rules, len(self._ids))
+        self._timed = _Classes.of([r for r in self.rules if not isinstance(r, ConditionRule)], len(self._ids))
+        self._conditions = tuple(rule for rule in self.rules if isinstance(rule, ConditionRule))
 
     def reasons(self, moment: ContactMoment) -> ReasonArray:
         """Why each action may not be said now; uint8 (n, A), `Reason.ELIGIBLE` (0) where no contact rule blocks it.
@@ -94,14 +92,14 @@ class ContactRules:
             ContextError: the history has codes that are not known here, or `targeted` is missing.
         """
         self._check(moment)
-        by_class = np.zeros((self._class_count, len(moment)), dtype=np.uint8)
+        by_class = np.zeros((self._all.count, len(moment)), dtype=np.uint8)
         # The first rule that blocks a cell is written last, and stays.
-        for rule, classes in zip(reversed(self.rules), reversed(self._classes), strict=True):
+        for rule, classes in reversed(self._all.of_rule):
             blocked = rule.blocked(moment)
             if blocked.any():
                 for of_class in classes:
                     np.copyto(by_class[of_class], np.uint8(rule.reason), where=blocked)
-        reasons: ReasonArray = by_class[self._class]
+        reasons: ReasonArray = by_class[self._all.of_action]
         return reasons.T
 
     def next_allowed(self, moment: ContactMoment) -> Float64Array:
@@ -117,20 +115,24 @@ class ContactRules:
             ContextError: as of `reasons`.
         """
         self._check(moment)
-        by_class = np.full((self._class_count, len(moment)), float(moment.now))
+        by_class = np.full((self._timed.count, len(moment)), float(moment.now))
         clocks: list[list[ClockRule]] = [[] for _ in by_class]
-        for rule, classes in zip(self.rules, self._classes, strict=True):
+        for rule, classes in self._timed.of_rule:
             if isinstance(rule, ClockRule):
                 for of_class in classes:
                     clocks[of_class].append(rule)
-            else:
-                free = rule.free_from(moment, by_class[0] * 0 + moment.now)
-                for of_class in classes:
-                    # The later of both; not a number, where one never ends.
-                    np.maximum(by_class[of_class], free, out=by_class[of_class])
+                continue
+            free = rule.free_from(moment, np.full(len(moment), float(moment.now)))
+            for of_class in classes:
+                np.maximum(by_class[of_class], free, out=by_class[of_class])
         for at, rules in zip(by_class, clocks, strict=True):
             at[:] = _all_open(moment, at, rules)
-        return by_class[self._class].T
+        allowed = by_class[self._timed.of_action]
+        for condition in self._conditions:
+            blocked = condition.blocked(moment)
+            if blocked.any():
+                allowed[np.ix_(condition.scope[: len(self._ids)], blocked)] = np.nan
+        return allowed.T
 
     def explain(self, moment: ContactMoment, row: int) -> tuple[Blocked, ...]:
         """Every rule that blocks an action for one customer, by action and then in the order of reporting.
@@ -161,6 +163,30 @@ class ContactRules:
                 raise ContextError(f"{name} is from {codes.min()} to {codes.max()}; there are {known} codes")
         if moment.store is not None and len(moment.store) and not moment.store.max() < max(len(self.stores), 1):
             raise ContextError(f"store is up to {moment.store.max()}; known are {len(self.stores)} codes, and -1")
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """Actions that the same rules are about share a class, so that each class is worked out once.
+
+    Attributes:
+        count: classes.
+        of_action: int64 (A,).
+        of_rule: each rule with the classes it is about, int64.
+    """
+
+    count: int
+    of_action: IntArray
+    of_rule: tuple[tuple[Rule, IntArray], ...]
+
+    @classmethod
+    def of(cls, rules: Sequence[Rule], actions: int) -> _Classes:
+        table = np.zeros((len(rules), actions), dtype=bool)
+        for about, rule in zip(table, rules, strict=True):
+            about[:] = rule.scope[:actions]
+        kinds, of_action = np.unique(table, axis=1, return_inverse=True)
+        classes = tuple((rule, np.flatnonzero(about)) for rule, about in zip(rules, kinds, strict=True))
+        return cls(kinds.shape[1], of_action, classes)
 
 
 def _fact_rules(retailer: Retailer, actions: Sequence[Action]) -> Iterator[Rule]:

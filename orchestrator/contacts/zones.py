@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -102,15 +103,7 @@ class Clock:
     @classmethod
     def of(cls, zone: str, *, start: float, end: float) -> Clock:
         """The clock of a zone between two moments; no zone changes twice within a day."""
-        changes, ahead = [], [offset(zone, start)]
-        before = int(start // 1)
-        while before < end:
-            after = before + DAY
-            if offset(zone, after) != ahead[-1]:
-                changes.append(_change(zone, before, after))
-                ahead.append(offset(zone, after))
-            before = after
-        return cls(np.array(changes, dtype=np.float64), np.array(ahead, dtype=np.int64))
+        return _clock(zone, int(start // DAY), int(end // DAY) + 1)
 
     def offset(self, at: Float64Array) -> IntArray:
         """Seconds ahead of UTC at moments; int64 of their shape."""
@@ -119,6 +112,18 @@ class Clock:
     def next_change(self, at: Float64Array) -> Float64Array:
         """The first change after moments, infinite if there is none; float64 of their shape."""
         return np.append(self.changes, np.inf)[np.searchsorted(self.changes, at, side="right")]
+
+
+@lru_cache(maxsize=256)
+def _clock(zone: str, start: int, end: int) -> Clock:
+    """The clock between the starts of two days since 1970 UTC."""
+    changes, ahead = [], [offset(zone, start * DAY)]
+    for day in range(start + 1, end + 1):
+        after = offset(zone, day * DAY)
+        if after != ahead[-1]:
+            changes.append(_change(zone, (day - 1) * DAY, day * DAY))
+            ahead.append(after)
+    return Clock(np.array(changes, dtype=np.float64), np.array(ahead, dtype=np.int64))
 
 
 def _change(zone: str, before: int, after: int) -> int:
