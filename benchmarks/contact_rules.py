@@ -49,8 +49,9 @@ def main() -> None:
     rules = ContactRules(retailer)
     moment = random_moment(len(retailer.catalogue), n=N)
     few = random_moment(len(retailer.catalogue), n=LOOPED)
-    ours, theirs = best(lambda: rules.reasons(moment)), best(lambda: by_pandas(retailer, moment))
-    ours_few, looped = best(lambda: rules.reasons(few)), best(lambda: by_loops(retailer, few))
+    # A new moment each time: one keeps what it worked out of its history.
+    ours, theirs = best(lambda: rules.reasons(replace(moment))), best(lambda: by_pandas(retailer, moment))
+    ours_few, looped = best(lambda: rules.reasons(replace(few))), best(lambda: by_loops(retailer, few))
     if not np.array_equal(rules.reasons(moment), by_pandas(retailer, moment)):
         raise SystemExit("pandas finds other reasons")
     if not np.array_equal(rules.reasons(few), by_loops(retailer, few)):
@@ -64,8 +65,8 @@ def main() -> None:
         f"  {theirs / ours:.1f} times pandas' speed; {looped / ours_few:.0f} times that of loops, at {LOOPED} customers"
     )
     one = random_moment(len(retailer.catalogue), n=1)
-    print(f"  one customer: {1e6 * best(lambda: rules.reasons(one)):.0f} us")
-    print(f"next_allowed: {1e3 * best(lambda: rules.next_allowed(moment)):.1f} ms")
+    print(f"  one customer: {1e6 * best(lambda: rules.reasons(replace(one))):.0f} us")
+    print(f"next_allowed: {1e3 * best(lambda: rules.next_allowed(replace(moment))):.1f} ms")
     if theirs < 2 * ours:
         raise SystemExit("claim does not hold: not twice as fast as pandas")
 

@@ -18,37 +18,43 @@ from policies.arrays import Float64Array, IntArray
 
 @dataclass(frozen=True)
 class Counting:
-    """From when m contacts count for one kind of moment; of each contact at most one time is finite.
+    """From when m contacts count for one kind of moment; of each contact at most one time is known.
 
     Attributes:
-        moment: float64 (m,), when it was reported, minus infinity if it was not.
-        reserved: float64 (m,), from when it holds a reservation, minus infinity if it holds none.
+        moment: float64 (m,), when it was reported, nan if it was not.
+        reserved: float64 (m,), from when it holds a reservation, nan if it holds none; none where no contact does.
     """
 
     moment: Float64Array
-    reserved: Float64Array
+    reserved: Float64Array | None
 
     @classmethod
     def of(cls, history: ContactHistory, counts: Counts) -> Counting:
         """What is known of each contact's moment."""
-        never = np.full(len(history), -np.inf)
-        # What was seen was sent, at the latest then.
-        sent = np.where(np.isnan(history.sent), history.seen, history.sent)
         cancelled = ~np.isnan(history.cancelled)
         if counts == "decided":
-            return cls(np.where(cancelled & np.isnan(sent), -np.inf, history.decided), never)
-        moment = sent if counts == "sent" else history.seen
-        unreported = np.isnan(moment)
-        known = np.where(np.isnan(sent), history.decided, sent)
-        return cls(np.where(unreported, -np.inf, moment), np.where(unreported & ~cancelled, known, -np.inf))
+            withdrawn = cancelled & np.isnan(history.sent) & np.isnan(history.seen)
+            return cls(np.where(withdrawn, np.nan, history.decided) if withdrawn.any() else history.decided, None)
+        unsent = np.isnan(history.sent)
+        # What was seen was sent, at the latest then.
+        moment = np.where(unsent, history.seen, history.sent) if counts == "sent" else history.seen
+        reserved = np.where(unsent, history.decided, history.sent)
+        reserved[cancelled | ~np.isnan(moment)] = np.nan
+        return cls(moment, reserved)
 
     def still(self, *, window: float, reserved_for: float, now: float) -> IntArray:
         """Which contacts count at a moment; positions, int64 (k,)."""
-        return np.flatnonzero((self.moment + window > now) | (self.reserved + reserved_for > now))
+        counts = self.moment + window > now
+        if self.reserved is not None:
+            counts |= self.reserved + reserved_for > now
+        return np.flatnonzero(counts)
 
     def until(self, which: IntArray, *, window: float, reserved_for: float) -> Float64Array:
-        """When some of the contacts stop counting; seconds since 1970, float64 (k,)."""
-        return np.maximum(self.moment[which] + window, self.reserved[which] + reserved_for)
+        """When contacts that count stop to; seconds since 1970, float64 (k,)."""
+        until: Float64Array = self.moment[which] + window
+        if self.reserved is not None:
+            np.fmax(until, self.reserved[which] + reserved_for, out=until)
+        return until
 
 
 def below_limit_from(row: IntArray, until: Float64Array, *, limit: int, n: int) -> Float64Array:

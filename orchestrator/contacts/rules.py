@@ -93,12 +93,14 @@ class ContactRules:
         """
         self._check(moment)
         by_class = np.zeros((self._all.count, len(moment)), dtype=np.uint8)
-        # The first rule that blocks a cell is written last, and stays.
-        for rule, classes in reversed(self._all.of_rule):
+        # Complements of codes: the first reason is the largest number, and maxima are found many cells at a time.
+        for rule, classes in self._all.of_rule:
             blocked = rule.blocked(moment)
             if blocked.any():
+                mark = blocked * np.uint8(~np.uint8(rule.reason))
                 for of_class in classes:
-                    np.copyto(by_class[of_class], np.uint8(rule.reason), where=blocked)
+                    np.maximum(by_class[of_class], mark, out=by_class[of_class])
+        np.invert(by_class, out=by_class, where=by_class > 0)
         reasons: ReasonArray = by_class[self._all.of_action]
         return reasons.T
 
