@@ -1,6 +1,6 @@
 """Contact rules of 10,000 customers with 30 contacts each, against pandas counting the same facts.
 
-Claim: the reasons of 10 rules for 51 actions take milliseconds, several times less than pandas needs for the same
+Claim: the reasons of 10 rules for 50 actions take milliseconds, several times less than pandas needs for the same
 reasons. A loop over facts, as one would write it for one customer, is measured on fewer customers beside them.
 """
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ast
 import difflib
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
@@ -90,8 +91,12 @@ class Expression:
         """
         if len(text) > LONGEST:
             raise ExpressionError(f"is longer than {LONGEST} characters; split the action into two")
+        if not text.strip():
+            raise ExpressionError("is empty; remove it if it is for everyone")
         try:
-            tree = ast.parse(text.strip(), mode="eval").body
+            with warnings.catch_warnings(action="ignore"):  # of odd escapes in texts, which then are unknown values
+                # In parentheses, so that it may go on over several lines.
+                tree = ast.parse(f"(\n{text}\n)", mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
             why = error.msg if isinstance(error, SyntaxError) else error
             raise ExpressionError(f"cannot be read ({why}); write it as in 'buy.home > 0.5 and value > 1'") from None

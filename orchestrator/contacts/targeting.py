@@ -30,7 +30,7 @@ class Targeting:
     """The conditions of one retailer's catalogue.
 
     Attributes:
-        expressions: the E distinct conditions, in the order of the actions that first have them.
+        expressions: the E distinct conditions as written, in the order of the actions that first have them.
     """
 
     def __init__(self, retailer: Retailer, schema: ProfileSchema) -> None:
@@ -38,9 +38,8 @@ class Targeting:
         self._schema = schema
         columns = schema.columns + ContextSchema.from_retailer(retailer).columns
         self._position = {name: i for i, name in enumerate(columns)}
-        self.expressions = tuple(
-            Expression.parse(text, names=names) for text in distinct_targeting(retailer.catalogue.actions)
-        )
+        self.expressions = distinct_targeting(retailer.catalogue.actions)
+        self._parsed = tuple(Expression.parse(text, names=names) for text in self.expressions)
 
     def holds(
         self, *, features: Float32Array, states: Float64Array, now: float, rows: IntArray | None = None
@@ -64,7 +63,7 @@ class Targeting:
                 kept[name] = np.ascontiguousarray(features[:, self._position[name]]) if raw is None else raw
             return kept[name]
 
-        for expression, of_expression in zip(self.expressions, held, strict=True):
+        for expression, of_expression in zip(self._parsed, held, strict=True):
             of_expression[:] = expression(column, n=n)
         return held.T
 
