@@ -379,6 +379,16 @@ def test_what_was_sent_stays_counted_when_it_is_cancelled_later() -> None:
     assert reason(DAILY, Fact(0, THANK, NOON - HOUR, sent=NOON - 60, cancelled=NOON - 30)) is Reason.CAP_REACHED
 
 
+@pytest.mark.parametrize("counts", ["decided", "sent"])
+def test_a_cancellation_frees_only_what_was_not_sent(counts: str) -> None:
+    policy = {"caps": [{"name": "one", "channels": ["email"], "limit": 1, "window": "1 d", "counts": counts}]}
+    at = NOON - HOUR
+    assert reason(policy, Fact(0, THANK, at)) is Reason.CAP_REACHED
+    assert reason(policy, Fact(0, THANK, at, cancelled=at + 60)) is Reason.ELIGIBLE
+    assert reason(policy, Fact(0, THANK, at, sent=at + 30, cancelled=at + 60)) is Reason.CAP_REACHED
+    assert reason(policy, Fact(0, THANK, at, seen=at + 30, cancelled=at + 60)) is Reason.CAP_REACHED
+
+
 def test_a_contact_of_another_servers_faster_clock_counts_already() -> None:
     assert reason(DAILY, Fact(0, THANK, NOON + 5)) is Reason.CAP_REACHED
 
