@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import orchestrator.contacts.expressions
+import orchestrator.contacts.zones
 from orchestrator.contacts import CustomerZones, offsets
 from orchestrator.contacts.open_hours import OpenHours
 from orchestrator.contacts.zones import Clock
@@ -23,6 +26,13 @@ SINCE_2005 = st.integers(1104537600, 2051222400)
 
 def offset_of(zone: str, at: float) -> int:
     return int(datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(zone)).utcoffset().total_seconds())  # type: ignore[union-attr]
+
+
+def test_examples_in_docstrings_run() -> None:
+    for module in (orchestrator.contacts.expressions, orchestrator.contacts.zones):
+        tried = doctest.testmod(module)
+        assert tried.attempted > 0
+        assert tried.failed == 0
 
 
 @given(zones=st.lists(st.sampled_from(ZONES)), at=SINCE_2005)
