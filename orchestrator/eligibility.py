@@ -19,7 +19,11 @@ ReasonArray = NDArray[np.uint8]
 
 
 class Reason(IntEnum):
-    """Why an action is not eligible; of several, the first in this order is reported."""
+    """Why an action is not eligible; of several, the first in this order is reported.
+
+    Codes stand in logs and never change their meaning. Those of the catalogue and of consent come first, then what is
+    not said to this customer, then what facts forbid for some time, the longest first, then what the clock forbids.
+    """
 
     ELIGIBLE = 0
     NOT_LIVE = 1
@@ -27,6 +31,15 @@ class Reason(IntEnum):
     NO_LONGER_VALID = 3
     CHANNEL_NOT_ASKED = 4
     NO_CONSENT = 5
+    NOT_TARGETED = 6
+    CONTENT_MISSING = 7
+    OUT_OF_STOCK = 8
+    SUPPRESSED = 9
+    CAP_REACHED = 10
+    TOO_SOON = 11
+    QUIET_HOURS = 12
+    STORE_CLOSED = 13
+    NO_MINUTES = 14
 
 
 class EligibilityRules:
