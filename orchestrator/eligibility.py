@@ -54,13 +54,16 @@ class EligibilityRules:
         self._channel = np.array([schema.channels.index(a.channel) if a.channel else -1 for a in self._actions])
         self._of_day: tuple[date, ReasonArray] = (date.min, np.empty(0, dtype=np.uint8))
 
-    def reasons(self, *, consented: BoolArray, channels: BoolArray, now: float) -> ReasonArray:
+    def reasons(
+        self, *, consented: BoolArray, channels: BoolArray, now: float, contacts: ReasonArray | None = None
+    ) -> ReasonArray:
         """A reason per customer and action; uint8 (n, A), `Reason.ELIGIBLE` (0) where the action may be taken.
 
         Args:
             consented: the channels that may be used, bool (n, channels), as `profiles.consent` gives it.
             channels: the channels asked about, bool (n, channels).
             now: seconds since 1970 UTC.
+            contacts: what contact rules say, uint8 (n, A); reported where nothing here forbids. None for no rules.
         """
         # Dates first, then what was asked, then consent: the first that applies is the one that stays.
         # An action is a row of memory here, copied whole from its channel's.
@@ -72,6 +75,8 @@ class EligibilityRules:
         today = self._today(now)
         dated = np.flatnonzero(today)
         reasons[dated] = today[dated, None]
+        if contacts is not None:
+            np.copyto(reasons, contacts.T, where=reasons == Reason.ELIGIBLE)
         return reasons.T
 
     def asked(self, channels: Sequence[Sequence[str]]) -> BoolArray:

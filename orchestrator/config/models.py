@@ -22,8 +22,13 @@ Outcome = Literal[
     "unsubscribe",
     "accept",
     "dismiss",
+    "sent",
+    "seen",
+    "failed",
 ]
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
+# What a channel reports of a contact itself: it went out, it was looked at, it will not go out.
+DELIVERY: tuple[str, ...] = ("sent", "seen", "failed")
 
 
 def seconds(text: Any) -> float:

@@ -1,5 +1,6 @@
 """Contact policy: how often, when, after what and with what customers may be contacted. Pure and columnar."""
 
+from orchestrator.contacts.check import ContactCheck
 from orchestrator.contacts.content import clean_content
 from orchestrator.contacts.expressions import Expression, Names
 from orchestrator.contacts.history import ContactHistory, OutcomeHistory
@@ -10,6 +11,7 @@ from orchestrator.contacts.zones import CustomerZones, offsets
 
 __all__ = [
     "Blocked",
+    "ContactCheck",
     "ContactHistory",
     "ContactMoment",
     "ContactRules",

@@ -64,11 +64,16 @@ class ContactHistory:
         codes = np.empty(0, dtype=np.int64)
         return cls.of(row=codes, action=codes, decided=np.empty(0))
 
-    def of_row(self, row: int) -> ContactHistory:
-        """The contacts of one customer, who becomes row 0."""
-        mine = np.flatnonzero(self.row == row)
-        taken = {column.name: getattr(self, column.name)[mine] for column in fields(self)}
-        return ContactHistory(**{**taken, "row": np.zeros(len(mine), dtype=np.int64)})
+    def placed(self, place: IntArray) -> ContactHistory:
+        """The contacts of some customers, in other rows.
+
+        Args:
+            place: int64 (n,), the new row of each customer, -1 for one who is left out.
+        """
+        row = place[self.row]
+        kept = np.flatnonzero(row >= 0)
+        taken = {column.name: getattr(self, column.name)[kept] for column in fields(self)}
+        return ContactHistory(**{**taken, "row": row[kept]})
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,8 @@ class OutcomeHistory:
         codes = np.empty(0, dtype=np.int64)
         return cls(codes, codes, np.empty(0))
 
-    def of_row(self, row: int) -> OutcomeHistory:
-        """The outcomes of one customer, who becomes row 0."""
-        mine = np.flatnonzero(self.row == row)
-        return OutcomeHistory(np.zeros(len(mine), dtype=np.int64), self.type[mine], self.at[mine])
+    def placed(self, place: IntArray) -> OutcomeHistory:
+        """The outcomes of some customers, in other rows; `place` as of `ContactHistory.placed`."""
+        row = place[self.row]
+        kept = np.flatnonzero(row >= 0)
+        return OutcomeHistory(row[kept], self.type[kept], self.at[kept])

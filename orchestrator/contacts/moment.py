@@ -59,22 +59,24 @@ class ContactMoment:
     def __len__(self) -> int:
         return len(self.zones)
 
-    def of_row(self, row: int) -> ContactMoment:
-        """The same moment for one of the customers alone."""
+    def of_rows(self, start: int, stop: int) -> ContactMoment:
+        """The same moment for the customers from row `start` up to `stop` alone."""
+        block, place = slice(start, stop), np.arange(len(self)) - start
+        place[:start], place[stop:] = -1, -1
 
-        def one(table: BoolArray | None) -> BoolArray | None:
-            return None if table is None else table[row : row + 1]
+        def some(table: BoolArray | None) -> BoolArray | None:
+            return None if table is None else table[block]
 
         return replace(
             self,
-            zones=CustomerZones(self.zones.names, self.zones.code[row : row + 1]),
-            history=self.history.of_row(row),
-            outcomes=self.outcomes.of_row(row),
-            targeted=one(self.targeted),
-            content=one(self.content),
-            store=None if self.store is None else self.store[row : row + 1],
-            in_stock=self.in_stock if self.in_stock is None or len(self.in_stock) == 1 else one(self.in_stock),
-            minutes=None if self.minutes is None else self.minutes[row : row + 1],
+            zones=CustomerZones(self.zones.names, self.zones.code[block]),
+            history=self.history.placed(place),
+            outcomes=self.outcomes.placed(place),
+            targeted=some(self.targeted),
+            content=some(self.content),
+            store=None if self.store is None else self.store[block],
+            in_stock=self.in_stock if self.in_stock is None or len(self.in_stock) == 1 else some(self.in_stock),
+            minutes=None if self.minutes is None else self.minutes[block],
         )
 
     def counting(self, counts: Counts) -> Counting:

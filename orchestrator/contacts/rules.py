@@ -144,7 +144,7 @@ class ContactRules:
             row: which of them.
         """
         self._check(moment)
-        one = moment.of_row(row)
+        one = moment.of_rows(row, row + 1)
         found: list[tuple[int, Blocked]] = []
         for rule in self.rules:
             if not rule.blocked(one)[0]:

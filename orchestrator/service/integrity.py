@@ -15,7 +15,17 @@ from orchestrator.profiles.types import NONE
 from orchestrator.service.recording import decided_from
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.log import read_decided, read_events_of, read_states, sample_customers
-from orchestrator.storage.tables import Row, customers, decisions, events, idempotency, layouts, metadata, outcomes
+from orchestrator.storage.tables import (
+    Row,
+    contacts,
+    customers,
+    decisions,
+    events,
+    idempotency,
+    layouts,
+    metadata,
+    outcomes,
+)
 from policies.arrays import Float64Array
 
 # Sums of floats in another order differ in their last digits.
@@ -55,6 +65,7 @@ def check_database(engine: Engine, schema: ProfileSchema, *, sample: int) -> Dat
         faults += _missing(connection, decisions, "layout_id", layouts)
         faults += _missing(connection, idempotency, "decision_id", decisions)
         faults += _missing(connection, outcomes, "decision_id", decisions)
+        faults += _missing(connection, contacts, "decision_id", decisions)
         faults += _missing(connection, events, "customer_id", customers)
         other = customers.c.layout != schema.fingerprint
         if count := connection.execute(select(func.count()).select_from(customers).where(other)).scalar_one():
@@ -106,7 +117,8 @@ def _replayed(connection: Connection, schema: ProfileSchema, rows: Sequence[Row]
         for name, known in codes.items():
             columns[name].append(known.get(body.get(name), NONE))
         for name, value in (body.get("attributes") or {}).items():
-            stated[name][i] = value
+            if name in stated:  # others are texts, and no part of profiles
+                stated[name][i] = value
         bodies[i] = body
     return Events.from_columns(
         schema=schema,

@@ -130,6 +130,11 @@ def test_an_older_database_is_told_to_upgrade_and_is_upgraded(journey, filled, c
     change(
         filled,
         "DROP TABLE alembic_version",
+        "DROP TABLE contacts",
+        "DROP TABLE stated",
+        "DROP INDEX events_of_customer",
+        "DROP INDEX outcomes_of_customer",
+        "ALTER TABLE outcomes DROP COLUMN customer_id",
         "CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)",
         "INSERT INTO schema_version VALUES (1)",
     )

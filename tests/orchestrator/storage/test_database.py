@@ -98,6 +98,11 @@ def of_schema_1(url):
     change(
         url,
         "DROP TABLE alembic_version",
+        "DROP TABLE contacts",
+        "DROP TABLE stated",
+        "DROP INDEX events_of_customer",
+        "DROP INDEX outcomes_of_customer",
+        "ALTER TABLE outcomes DROP COLUMN customer_id",
         "CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)",
         "INSERT INTO schema_version VALUES (1)",
         "INSERT INTO layouts VALUES ('a', '{}')",
