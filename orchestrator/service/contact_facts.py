@@ -25,8 +25,7 @@ from orchestrator.contacts import (
 from orchestrator.contacts.caps import CapRule
 from orchestrator.contacts.clock_rules import QuietHoursRule
 from orchestrator.contacts.suppression import SuppressionRule
-from orchestrator.storage.log import read_contacts, read_happened, read_stated
-from orchestrator.storage.tables import Row
+from orchestrator.storage.log import LoggedContact, read_contacts, read_happened, read_stated
 from policies.arrays import BoolArray, IntArray
 
 # Texts every customer may state, whatever the configuration names: they say by which clock rules hold.
@@ -110,9 +109,9 @@ class ContactReader:
         customers = {customer: row for row, customer in enumerate(dict.fromkeys(customer_ids))}
         ids, history, outcomes = list(customers), ContactHistory.empty(), OutcomeHistory.empty()
         if self.counts:
-            rows = read_contacts(connection, ids, since=now - self._longest - _SLACK)
-            self._meet(rows)
-            history = _history(rows, customers, self.rules.codes)
+            contacts = read_contacts(connection, ids, since=now - self._longest - _SLACK)
+            self._meet(contacts)
+            history = _history(contacts, customers, self.rules.codes)
         if self._after:
             happened = read_happened(connection, ids, types=self._after, since=now - self._lasts - _SLACK)
             outcomes = OutcomeHistory(
@@ -144,26 +143,27 @@ class ContactReader:
         )
         return ContactCheck(self.rules, moment)
 
-    def _meet(self, rows: Sequence[Row]) -> None:
+    def _meet(self, contacts: Sequence[LoggedContact]) -> None:
         """Actions in the ledger that the catalogue no longer has count in the scopes they fit."""
-        strangers = {row["action"]: row for row in rows if row["action"] not in self.rules.codes}
-        for name, row in strangers.items():
-            self._former[name] = Action(id=name, channel=row["channel"], intent=row["intent"])
+        strangers = {contact.action: contact for contact in contacts if contact.action not in self.rules.codes}
+        for name, contact in strangers.items():
+            self._former[name] = Action(id=name, channel=contact.channel, intent=contact.intent)
         if strangers:
             self.rules = ContactRules(self._retailer, former=tuple(self._former.values()))
 
 
-def _history(rows: Sequence[Row], customers: Mapping[str, int], codes: Mapping[str, int]) -> ContactHistory:
-    def times(name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        return np.array([row[name] for row in rows], dtype=np.float64)  # none becomes nan
-
+def _history(
+    contacts: Sequence[LoggedContact], customers: Mapping[str, int], codes: Mapping[str, int]
+) -> ContactHistory:
+    times = np.array([contact[-4:] for contact in contacts], dtype=np.float64)  # none becomes nan
+    decided, sent, seen, cancelled = times.reshape(len(contacts), 4).T
     return ContactHistory(
-        row=np.array([customers[row["customer_id"]] for row in rows], dtype=np.int64),
-        action=np.array([codes[row["action"]] for row in rows], dtype=np.int64),
-        decided=times("decided_at"),
-        sent=times("sent_at"),
-        seen=times("seen_at"),
-        cancelled=times("cancelled_at"),
+        row=np.array([customers[contact.customer_id] for contact in contacts], dtype=np.int64),
+        action=np.array([codes[contact.action] for contact in contacts], dtype=np.int64),
+        decided=decided,
+        sent=sent,
+        seen=seen,
+        cancelled=cancelled,
     )
 
 

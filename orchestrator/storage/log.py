@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Double, Table, bindparam, case, func, select, text, union_all, update
 
@@ -21,7 +21,7 @@ from orchestrator.storage.tables import (
 )
 
 # The column of `contacts` that each report of a channel sets.
-_REPORTED = {"sent": "sent_at", "seen": "seen_at", "failed": "cancelled_at"}
+REPORTED = {"sent": "sent_at", "seen": "seen_at", "failed": "cancelled_at"}
 
 
 def serialise(
@@ -99,10 +99,23 @@ def read_events_of(connection: Connection, customer_ids: Sequence[str]) -> list[
     return sorted((dict(row._mapping) for row in found), key=lambda row: row["sequence"])
 
 
-def read_contacts(connection: Connection, customer_ids: Sequence[str], *, since: float) -> list[Row]:
+class LoggedContact(NamedTuple):
+    """A row of the ledger; times in seconds since 1970, none where nothing was reported."""
+
+    customer_id: str
+    action: str
+    channel: str
+    intent: str
+    decided_at: float
+    sent_at: float | None
+    seen_at: float | None
+    cancelled_at: float | None
+
+
+def read_contacts(connection: Connection, customer_ids: Sequence[str], *, since: float) -> list[LoggedContact]:
     """The contacts of customers that were decided, sent or seen after a moment, in any order."""
-    query = select(contacts).where(contacts.c.last_at > since)
-    return [dict(row._mapping) for row in _where_any(connection, query, contacts.c.customer_id, customer_ids)]
+    query = select(*(contacts.c[name] for name in LoggedContact._fields)).where(contacts.c.last_at > since)
+    return [LoggedContact._make(row) for row in _where_any(connection, query, contacts.c.customer_id, customer_ids)]
 
 
 def report_contacts(connection: Connection, reports: Sequence[tuple[str, str, float]]) -> None:
@@ -112,7 +125,7 @@ def report_contacts(connection: Connection, reports: Sequence[tuple[str, str, fl
         connection: in a transaction.
         reports: decision id, `sent`, `seen` or `failed`, and when; a decision that is no contact is left out.
     """
-    for kind, column in _REPORTED.items():
+    for kind, column in REPORTED.items():
         if of_kind := [{"id": decision_id, "at": at} for decision_id, said, at in reports if said == kind]:
             c, at = contacts.c, bindparam("at", type_=Double)
             values = {column: case((c[column] <= at, c[column]), else_=at)}

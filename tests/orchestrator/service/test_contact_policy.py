@@ -19,7 +19,7 @@ from orchestrator.decisions import DecisionCore
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.integrity import check_database
 from orchestrator.storage.database import open_database
-from tests.database_rows import read_rows
+from tests.database_rows import change, read_rows
 from tests.orchestrator.talkative import Talkative
 
 HOUR, DAY = 3600.0, 86400.0
@@ -68,12 +68,19 @@ def under(serving, retailer, champion):
                 return await test(served, clock)
 
         result = asyncio.run(inside())
-        engine = open_database(of.serving.database)
-        assert check_database(engine, core.schema, sample=1000).faults == ()
-        engine.dispose()
+        assert checked(of) == ()
         return result
 
     return run
+
+
+def checked(retailer):
+    """What `journey db check` finds wrong."""
+    engine = open_database(retailer.serving.database)
+    try:
+        return check_database(engine, ProfileSchema.from_retailer(retailer), sample=1000).faults
+    finally:
+        engine.dispose()
 
 
 async def tell(served, customer, kind, at, *, name=None, **more):
@@ -195,6 +202,10 @@ def test_reports_are_kept_as_they_come_and_the_earliest_counts(under):
         (row,) = served.rows("contacts")
         assert (row["sent_at"], row["seen_at"], row["cancelled_at"]) == (NOON + 30, NOON + 300, NOON + 20)
         assert row["last_at"] >= NOON + 300
+        change(served.retailer.serving.database, "UPDATE contacts SET sent_at = sent_at - 1")
+        (fault,) = checked(served.retailer)
+        assert fault == "contacts: 1 rows have a sent_at that no 'sent' outcome says, or lack it"
+        change(served.retailer.serving.database, "UPDATE contacts SET sent_at = sent_at + 1")
         # A decision that is no contact has nothing to report.
         banner = await served.decide("c-1", channels=["site"])
         await report(served, banner, "seen", NOON)
