@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.config import Retailer
+from orchestrator.contacts import ContactCheck, Targeting
 from orchestrator.eligibility import EligibilityRules, Reason, ReasonArray
+from orchestrator.errors import ContextError
 from orchestrator.profiles import ContextSchema, ProfileSchema, features
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray, UInt64Array
 from policies.draws import draw, uniforms
@@ -64,6 +66,7 @@ class DecisionCore:
         self.columns = schema.columns + self.context.columns
         self.actions = retailer.catalogue.action_set(schema)
         self._rules = EligibilityRules(retailer, schema)
+        self._targeting = Targeting(retailer, schema)
 
     def bind(self, policy: VWPolicy) -> VWPolicy:
         """The policy over this catalogue: actions it was not trained on borrow from their relatives.
@@ -112,6 +115,7 @@ class DecisionCore:
         ids: UInt64Array,
         now: float,
         rows: IntArray | None = None,
+        contacts: ContactCheck | None = None,
     ) -> Decisions:
         """Decide for n customers.
 
@@ -124,8 +128,14 @@ class DecisionCore:
             ids: decision ids as (high, low) words, uint64 (n, 2), as `id_words` gives them; the draw is keyed by them.
             now: seconds since 1970 UTC.
             rows: int64 (n,), whose states; then `states` may hold other customers too. None for all.
+            contacts: the contact rules about these n customers; without it, neither they nor targeting count.
+
+        Raises:
+            ContextError: `contacts` is about another number of customers.
         """
         n, actions = len(ids), len(self.actions)
+        if contacts is not None and len(contacts) != n:
+            raise ContextError(f"contacts is about {len(contacts)} customers, ids has {n}; give one row each")
         decided = Decisions(
             action=np.empty(n, dtype=np.int64),
             propensity=np.empty(n),
@@ -140,15 +150,17 @@ class DecisionCore:
         for start in range(0, n, BLOCK):
             block = slice(start, start + BLOCK)
             columns, eligible = decided.features[block], decided.eligible[block]
-            if rows is None:
-                features(self.schema, states[block], now, out=columns[:, :known])
-            else:
-                features(self.schema, states, now, rows=rows[block], out=columns[:, :known])
+            whose = (states[block], None) if rows is None else (states, rows[block])
+            features(self.schema, whose[0], now, rows=whose[1], out=columns[:, :known])
             columns[:, known:] = contexts[block]
+            said = None
+            if contacts is not None:
+                targeted = self._targeting.holds(features=columns, states=whose[0], now=now, rows=whose[1])
+                said = contacts.reasons(targeted, start=start)
             consented = np.ones(channels[block].shape, dtype=bool)
             consented[:, self.schema.asks_consent] = columns[:, self.schema.consent_columns] > 0
             reasons = decided.reasons[block]
-            reasons[:] = self._rules.reasons(consented=consented, channels=channels[block], now=now)
+            reasons[:] = self._rules.reasons(consented=consented, channels=channels[block], now=now, contacts=said)
             np.equal(reasons, Reason.ELIGIBLE, out=eligible)
             scores = priced(policy, policy.scores(columns if seen is None else columns.take(seen, axis=1)))
             distribution = policy.distribution(scores, eligible)

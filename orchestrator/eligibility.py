@@ -19,7 +19,11 @@ ReasonArray = NDArray[np.uint8]
 
 
 class Reason(IntEnum):
-    """Why an action is not eligible; of several, the first in this order is reported."""
+    """Why an action is not eligible; of several, the first in this order is reported.
+
+    Codes stand in logs and never change their meaning. Those of the catalogue and of consent come first, then what is
+    not said to this customer, then what facts forbid for some time, the longest first, then what the clock forbids.
+    """
 
     ELIGIBLE = 0
     NOT_LIVE = 1
@@ -27,6 +31,15 @@ class Reason(IntEnum):
     NO_LONGER_VALID = 3
     CHANNEL_NOT_ASKED = 4
     NO_CONSENT = 5
+    NOT_TARGETED = 6
+    CONTENT_MISSING = 7
+    OUT_OF_STOCK = 8
+    SUPPRESSED = 9
+    CAP_REACHED = 10
+    TOO_SOON = 11
+    QUIET_HOURS = 12
+    STORE_CLOSED = 13
+    NO_MINUTES = 14
 
 
 class EligibilityRules:
@@ -41,13 +54,16 @@ class EligibilityRules:
         self._channel = np.array([schema.channels.index(a.channel) if a.channel else -1 for a in self._actions])
         self._of_day: tuple[date, ReasonArray] = (date.min, np.empty(0, dtype=np.uint8))
 
-    def reasons(self, *, consented: BoolArray, channels: BoolArray, now: float) -> ReasonArray:
+    def reasons(
+        self, *, consented: BoolArray, channels: BoolArray, now: float, contacts: ReasonArray | None = None
+    ) -> ReasonArray:
         """A reason per customer and action; uint8 (n, A), `Reason.ELIGIBLE` (0) where the action may be taken.
 
         Args:
             consented: the channels that may be used, bool (n, channels), as `profiles.consent` gives it.
             channels: the channels asked about, bool (n, channels).
             now: seconds since 1970 UTC.
+            contacts: what contact rules say, uint8 (n, A); reported where nothing here forbids. None for no rules.
         """
         # Dates first, then what was asked, then consent: the first that applies is the one that stays.
         # An action is a row of memory here, copied whole from its channel's.
@@ -59,6 +75,8 @@ class EligibilityRules:
         today = self._today(now)
         dated = np.flatnonzero(today)
         reasons[dated] = today[dated, None]
+        if contacts is not None:
+            np.copyto(reasons, contacts.T, where=reasons == Reason.ELIGIBLE)
         return reasons.T
 
     def asked(self, channels: Sequence[Sequence[str]]) -> BoolArray:

@@ -2,6 +2,7 @@
 
 OrchestratorError
 ├── ConfigError        a retailer's YAML, or an environment override of it, cannot be used
+├── ExpressionError    an expression that cannot be understood, with the name or part and the fix
 ├── EventError         an event that cannot be applied, with its record and field
 ├── ContextError       a request's context that cannot be encoded, with its record and field
 └── DataImportError    outside data that is missing, damaged or of another shape
@@ -25,6 +26,10 @@ class ConfigError(OrchestratorError):
         count = len(self.problems)
         head = "1 problem" if count == 1 else f"{count} problems"
         super().__init__(f"{head} in the configuration:\n" + "\n".join(f"  {problem}" for problem in self.problems))
+
+
+class ExpressionError(OrchestratorError):
+    """An expression cannot be understood, or names what is not there."""
 
 
 class EventError(OrchestratorError):

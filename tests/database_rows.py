@@ -8,6 +8,18 @@ from sqlalchemy import NullPool, create_engine, text
 
 from orchestrator.storage.database import read_url
 
+# Makes an empty database of today one of before there were migrations.
+TO_SCHEMA_1 = (
+    "DROP TABLE alembic_version",
+    "DROP TABLE contacts",
+    "DROP TABLE stated",
+    "DROP INDEX events_of_customer",
+    "DROP INDEX outcomes_of_customer",
+    "ALTER TABLE outcomes DROP COLUMN customer_id",
+    "CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)",
+    "INSERT INTO schema_version VALUES (1)",
+)
+
 
 def read_rows(url: str, query: str) -> list[dict[str, Any]]:
     """Rows of a query, by a connection of its own."""

@@ -19,7 +19,8 @@ Next best action per customer, across channels.
 
 1. Send what customers do to `POST /v1/events`.
 2. Ask `POST /v1/decisions` what to do for one of them now. `hold` (do nothing) is a normal answer.
-3. Send what followed to `POST /v1/outcomes`, with the `decision_id`.
+3. Send what became of it to `POST /v1/outcomes`, with the `decision_id`: `sent`, `seen` or `failed` by the channel that
+   carried it, and what the customer did.
 
 Whatever is answered with 200 is on disk. Repeating a request is safe: events and outcomes are known by
 their ids, decisions by the `Idempotency-Key` header. Every error is an `application/problem+json`

@@ -191,7 +191,8 @@ def _ask(api: str, events: Events, retailer: Retailer, *, version: str, console:
         decision = _post(f"{api}/v1/decisions", asked)
         ranked = {c["id"]: c for c in decision["candidates"]}
         best = ranked[decision["action"]["id"]]
-        second = next(c["id"] for c in decision["candidates"] if c["id"] != best["id"])
+        # At night, all that a store and e-mails could say waits for the morning.
+        second = next((c["id"] for c in decision["candidates"] if c["id"] != best["id"]), "none")
         numbers = f"{decision['propensity']:.3f}", f"{best['score']:+.2f}"
         table.add_row(household.removeprefix("household-"), _known(records), best["id"], *numbers, second)
     console.print(table)

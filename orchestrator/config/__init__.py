@@ -1,6 +1,7 @@
 """One retailer's configuration: YAML files in a directory, checked as a whole before anything runs."""
 
 from orchestrator.config.catalogue import HOLD, Action, Catalogue
+from orchestrator.config.contact_policy import Cap, ContactPolicy, MinGap, QuietHours, Scope, StoreHours, Suppression
 from orchestrator.config.load import Retailer, configs_dir, load_retailer
 from orchestrator.config.models import (
     OUTCOMES,
@@ -22,16 +23,23 @@ __all__ = [
     "OUTCOMES",
     "Action",
     "Attribute",
+    "Cap",
     "Catalogue",
     "Channel",
     "ConfigError",
+    "ContactPolicy",
     "Exploration",
     "Goals",
     "HalfLives",
+    "MinGap",
     "OutcomeWorth",
     "ProfileSettings",
+    "QuietHours",
     "Retailer",
+    "Scope",
     "Serving",
+    "StoreHours",
+    "Suppression",
     "Training",
     "config_table",
     "configs_dir",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ class Action:
         valid_from: first day it may be used, none for always.
         valid_until: last day it may be used, none for always.
         status: draft, live, paused or archived; only live actions are used.
+        targeting: expression that must hold for a customer, empty for everyone.
+        requires: content fields its template prints.
     """
 
     id: str
@@ -46,6 +48,8 @@ class Action:
     valid_from: date | None = None
     valid_until: date | None = None
     status: str = "live"
+    targeting: str = ""
+    requires: tuple[str, ...] = ()
 
 
 HOLD = Action(id="hold", channel="", intent="")
@@ -61,7 +65,9 @@ class Catalogue:
     @classmethod
     def expand(cls, file: CatalogFile, channels: dict[str, Channel]) -> Catalogue:
         """Make one action per template and category; costs not stated are the channel's."""
-        actions = [action for template in file.actions for action in _expand(template, file.categories, channels)]
+        actions = [
+            action for template in file.actions for action in expand_template(template, file.categories, channels)
+        ]
         return cls(categories=file.categories, actions=(HOLD, *actions))
 
     def __len__(self) -> int:
@@ -96,7 +102,10 @@ class Catalogue:
         )
 
 
-def _expand(template: ActionTemplate, categories: tuple[str, ...], channels: dict[str, Channel]) -> Iterator[Action]:
+def expand_template(
+    template: ActionTemplate, categories: tuple[str, ...], channels: Mapping[str, Channel]
+) -> Iterator[Action]:
+    """One action per category of a template with `{category}` in its id, else one."""
     per_category = "{category}" in template.id
     for category in (template.categories or categories) if per_category else (ANY,):
         subject = template.subject or category
@@ -112,6 +121,8 @@ def _expand(template: ActionTemplate, categories: tuple[str, ...], channels: dic
             valid_from=template.valid_from,
             valid_until=template.valid_until,
             status=template.status,
+            targeting=(template.targeting or "").replace("{category}", category),
+            requires=template.requires,
         )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.config.catalogue import ANY, HOLD, Catalogue
+from orchestrator.config.contact_checks import condition_problems, contact_problems
+from orchestrator.config.contact_policy import ContactPolicy
 from orchestrator.config.models import (
     ActionTemplate,
     CatalogFile,
@@ -32,7 +34,9 @@ FILES: dict[str, type[Settings]] = {
     "serving": Serving,
     "training": Training,
     "profiles": ProfileSettings,
+    "contacts": ContactPolicy,
 }
+OPTIONAL = ("contacts",)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Retailer:
         serving: the HTTP service.
         training: how policies are learned.
         profiles: what is remembered about customers.
+        contacts: how often, when and after what they may be contacted.
     """
 
     directory: Path
@@ -56,6 +61,7 @@ class Retailer:
     serving: Serving
     training: Training
     profiles: ProfileSettings
+    contacts: ContactPolicy = field(default_factory=ContactPolicy)
 
 
 def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = None) -> Retailer:
@@ -66,7 +72,8 @@ def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = No
     joined by two underscores, and the value is read as YAML.
 
     Args:
-        directory: holds catalog, channels, goals, serving, training and profiles, each `.yaml`.
+        directory: holds catalog, channels, goals, serving, training and profiles, each `.yaml`, and contacts
+            if there are rules.
         environment: variables to look for overrides in; the process environment if not given.
 
     Raises:
@@ -86,30 +93,54 @@ def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = No
     serving = _read(directory, "serving", Serving, overrides)
     training = _read(directory, "training", Training, overrides)
     profiles = _read(directory, "profiles", ProfileSettings, overrides)
-    for read in (catalog, channels, goals, serving, training, profiles):
+    contacts = _read(directory, "contacts", ContactPolicy, overrides)
+    for read in (catalog, channels, goals, serving, training, profiles, contacts):
         problems += read.problems
     names = list(channels.model.channels) if channels.model else None
+    catalogue = None
     if catalog.model:
-        problems += _catalog_problems(directory / "catalog.yaml", catalog.model, names)
+        catalog_problems = list(_catalog_problems(directory / "catalog.yaml", catalog.model, names))
+        if channels.model and not catalog_problems:
+            catalogue = Catalogue.expand(catalog.model, channels.model.channels)
+        problems += catalog_problems
     if goals.model and names is not None:
         problems += _window_problems(directory / "goals.yaml", goals.model, names)
     if channels.model:
         problems += _placement_problems(directory / "channels.yaml", channels.model)
     if profiles.model:
         problems += _attribute_problems(directory / "profiles.yaml", profiles.model)
+    if contacts.model:
+        problems += contact_problems(
+            directory / "contacts.yaml",
+            contacts.model,
+            channels=channels.model.channels if channels.model else None,
+            catalogue=catalogue,
+        )
     if problems or not (
-        catalog.model and channels.model and goals.model and serving.model and training.model and profiles.model
+        catalog.model
+        and channels.model
+        and goals.model
+        and serving.model
+        and training.model
+        and profiles.model
+        and contacts.model
+        and catalogue
     ):
         raise ConfigError(problems)
-    return Retailer(
+    retailer = Retailer(
         directory=directory,
-        catalogue=Catalogue.expand(catalog.model, channels.model.channels),
+        catalogue=catalogue,
         channels=channels.model.channels,
         goals=goals.model,
         serving=serving.model,
         training=training.model,
         profiles=profiles.model,
+        contacts=contacts.model,
     )
+    # Last, for what a condition may name is known only once everything else is.
+    if problems := list(condition_problems(directory / "catalog.yaml", catalog.model, retailer)):
+        raise ConfigError(problems)
+    return retailer
 
 
 def configs_dir() -> Path:
@@ -127,7 +158,8 @@ def configs_dir() -> Path:
 
 
 def _read(directory: Path, stem: str, model: type[Model], overrides: tuple[Override, ...]) -> Read[Model]:
-    return read_file(directory / f"{stem}.yaml", model, tuple(o for o in overrides if o.stem == stem))
+    of_file = tuple(o for o in overrides if o.stem == stem)
+    return read_file(directory / f"{stem}.yaml", model, of_file, optional=stem in OPTIONAL)
 
 
 def _catalog_problems(path: Path, file: CatalogFile, channels: list[str] | None) -> Iterator[str]:
@@ -182,6 +214,8 @@ def _attribute_problems(path: Path, file: ProfileSettings) -> Iterator[str]:
     for name, attribute in file.attributes.items():
         for value in _repeated(attribute.values):
             yield f"{path}: attributes.{name}.values: {value!r} is given twice; remove one"
+    for name in _repeated(file.content_fields):
+        yield f"{path}: content_fields: {name!r} is given twice; remove one"
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

@@ -22,8 +22,13 @@ Outcome = Literal[
     "unsubscribe",
     "accept",
     "dismiss",
+    "sent",
+    "seen",
+    "failed",
 ]
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
+# What a channel reports of a contact itself: it went out, it was looked at, it will not go out.
+DELIVERY: tuple[str, ...] = ("sent", "seen", "failed")
 
 
 def seconds(text: Any) -> float:
@@ -61,7 +66,13 @@ class Treatment(Settings):
 
 
 class ActionTemplate(Settings):
-    """One catalogue entry; `{category}` in its id makes one action per category."""
+    """One catalogue entry; `{category}` in its id makes one action per category.
+
+    Attributes:
+        targeting: who it is for, such as `buy.pantry > 0.5 and age == "25-34"`; `{category}` stands for the action's.
+            What can be said is described in `orchestrator.contacts.expressions`. None for everyone.
+        requires: content fields its template prints; who lacks one does not get it.
+    """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.([a-z0-9_]+|\{category\}))*$")]
     channel: str
@@ -69,6 +80,8 @@ class ActionTemplate(Settings):
     subject: str | None = None
     categories: tuple[str, ...] | None = None
     treatment: Treatment = Treatment()
+    targeting: Annotated[str, Field(min_length=1)] | None = None
+    requires: tuple[Name, ...] = ()
     cost: Money | None = None
     valid_from: date | None = None
     valid_until: date | None = None
@@ -224,9 +237,18 @@ class Attribute(Settings):
 
 
 class ProfileSettings(Settings):
-    """`profiles.yaml`: what is remembered about a customer, and for how long."""
+    """`profiles.yaml`: what is remembered about a customer, and for how long.
+
+    Attributes:
+        half_lives: of traces of behaviour.
+        want_expires: seconds after which an unanswered want is closed.
+        cart_expires: seconds after which a cart is abandoned for good.
+        attributes: stated facts that policies may learn from.
+        content_fields: texts that templates may print, such as `first_name`; policies never see them.
+    """
 
     half_lives: HalfLives
     want_expires: Duration
     cart_expires: Duration
     attributes: dict[Name, Attribute] = {}
+    content_fields: tuple[Name, ...] = ()

@@ -47,10 +47,12 @@ def overrides_of(environment: Mapping[str, str]) -> tuple[Override, ...]:
     return tuple(found)
 
 
-def read_file(path: Path, model: type[Model], overrides: tuple[Override, ...]) -> Read[Model]:
-    """Read and check one file, its overrides applied first."""
+def read_file(
+    path: Path, model: type[Model], overrides: tuple[Override, ...], *, optional: bool = False
+) -> Read[Model]:
+    """Read and check one file, its overrides applied first; an optional one that is missing is as good as empty."""
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 -- a SafeLoader
+        data = None if optional and not path.exists() else _yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         present = sorted(p.name for p in path.parent.glob("*.y*ml"))
         return Read(None, (f"{path}: missing; create it ({suggestion(path.name, present)})",))
@@ -66,10 +68,14 @@ def read_file(path: Path, model: type[Model], overrides: tuple[Override, ...]) -
     return Read(None if problems else checked, tuple(problems))
 
 
+def _yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader
+
+
 def _apply(override: Override, data: Any) -> str:
     """Write the override into `data`; a sentence if its path cannot exist, else empty."""
     try:
-        value = yaml.safe_load(override.text)
+        value = _yaml(override.text)
     except yaml.YAMLError as error:
         return f"environment {override.variable}={override.text!r}: not a YAML value ({' '.join(str(error).split())})"
     if not override.path:
@@ -137,15 +143,18 @@ def _fields_at(model: type[BaseModel], loc: Path_) -> list[str]:
         else:
             # A container of models: `tuple[Model, ...]` or `dict[str, Model]`.
             at = next((argument for argument in get_args(at) if _is_model(argument)), None)
-    return list(at.model_fields) if _is_model(at) else []
+    return [field.alias or name for name, field in at.model_fields.items()] if _is_model(at) else []
 
 
 def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and not get_origin(annotation) and issubclass(annotation, BaseModel)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; this loader refuses them."""
+class _Loader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; this loader refuses them.
+
+    It also makes the number 1290 of the time 21:30, as YAML 1.1 would have it; here that stays a text.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build a mapping, refusing a repeated key."""
@@ -155,3 +164,13 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 mark = node.value[i][0].start_mark
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice; remove one", mark)
         return super().construct_mapping(node, deep=deep)
+
+
+def _number_or_time(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    if ":" in node.value:
+        return loader.construct_scalar(node)
+    return loader.construct_yaml_int(node) if node.tag.endswith("int") else loader.construct_yaml_float(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _number_or_time)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number_or_time)

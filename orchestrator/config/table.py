@@ -18,11 +18,12 @@ def config_table(retailer: Retailer) -> Table:
     actions = retailer.catalogue.actions
     statuses = Counter(action.status for action in actions)
     counted = ", ".join(f"{count} {status}" for status, count in statuses.items())
-    serving, training = retailer.serving, retailer.training
+    serving, training, contacts = retailer.serving, retailer.training, retailer.contacts
+    rules = len(contacts.caps) + len(contacts.gaps) + len(contacts.quiet_hours) + len(contacts.suppressions)
     table = Table(
         title=f"{retailer.directory}: {len(actions)} actions ({counted})",
         caption=f"{len(retailer.channels)} channels, {len(retailer.goals.outcomes)} outcomes in "
-        f"{retailer.goals.currency}, {len(retailer.profiles.attributes)} attributes; serves on "
+        f"{retailer.goals.currency}, {len(retailer.profiles.attributes)} attributes, {rules} contact rules; serves on "
         f"http://{serving.host}:{serving.port} from {serving.database}; trains {training.model} "
         f"({training.exploration.kind}, learning rates {', '.join(f'{r:g}' for r in training.learning_rates)})",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,15 +11,17 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from orchestrator.decisions import DecisionCore, Decisions, id_words
+from orchestrator.service.contact_facts import ContactReader
 from orchestrator.service.errors import KeyReusedError, ServiceError, UnknownCustomerError
 from orchestrator.service.identifiers import decision_ids
 from orchestrator.service.jobs import DecisionJob, DecisionMade
 from orchestrator.service.layout import Layout
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.ranking import rank
-from orchestrator.service.serving_policy import PolicyHolder
+from orchestrator.service.serving_policy import PolicyHolder, ServedPolicy
 from orchestrator.storage.log import read_decisions, read_key_uses, write_rows
-from orchestrator.storage.tables import Row, decisions, idempotency
+from orchestrator.storage.tables import Row, contacts, decisions, idempotency
+from policies.arrays import BoolArray
 
 
 class Decider:
@@ -28,10 +31,12 @@ class Decider:
         core: the decision core.
         layout: what the positions of the core's arrays mean; in the log already.
         policies: holds the policy that serves. A batch takes it once, so each decision is of one version.
+        contacts: reads what contact rules look at.
     """
 
-    def __init__(self, core: DecisionCore, *, layout: Layout, policies: PolicyHolder) -> None:
+    def __init__(self, core: DecisionCore, *, layout: Layout, policies: PolicyHolder, contacts: ContactReader) -> None:
         self._core = core
+        self._contacts = contacts
         self._layout = layout
         self._policies = policies
 
@@ -84,28 +89,42 @@ class Decider:
         except ServiceError as refusal:
             return [refusal] * len(jobs)
         ids = decision_ids(len(jobs), now=now)
-        decided = self._core.decide(
-            served.policy,
-            states=profiles.states[profiles.rows([job.customer_id for job in jobs])],
-            contexts=self._core.context.encode([job.context for job in jobs]),
-            channels=self._core.asked([job.channels for job in jobs]),
-            ids=id_words(ids),
-            now=now,
-        )
-        write_rows(
-            connection,
-            decisions,
-            list(_rows(jobs, ids, decided, version=served.version, layout=self._layout.id, now=now)),
-        )
+        facts = self._contacts.read(connection, [job.customer_id for job in jobs], now=now)
+        made: dict[int, DecisionMade] = {}
+        rows: list[Row] = []
+        for turn in _turns([job.customer_id for job in jobs]) if self._contacts.counts else [list(range(len(jobs)))]:
+            whom, named = [jobs[i] for i in turn], [ids[i] for i in turn]
+            customer_ids = [job.customer_id for job in whom]
+            decided = self._core.decide(
+                served.policy,
+                states=profiles.states[profiles.rows(customer_ids)],
+                contexts=self._core.context.encode([job.context for job in whom]),
+                channels=self._core.asked([job.channels for job in whom]),
+                ids=id_words(named),
+                now=now,
+                contacts=self._contacts.check(facts, customer_ids, now=now),
+            )
+            rows += _rows(whom, named, decided, version=served.version, layout=self._layout.id, now=now)
+            made.update(zip(turn, self._made(whom, named, decided, served=served, now=now), strict=True))
+            reached = np.flatnonzero(self._contacts.is_contact[decided.action])
+            codes = decided.action[reached]  # the rules' codes of the catalogue's actions are their columns
+            facts = facts.with_contacts([customer_ids[i] for i in reached.tolist()], action=codes, now=now)
+        write_rows(connection, decisions, rows)
         keys = [
             {"key": job.key, "fingerprint": job.fingerprint, "decision_id": decision_id}
             for job, decision_id in zip(jobs, ids, strict=True)
             if job.key is not None
         ]
         write_rows(connection, idempotency, keys)
+        write_rows(connection, contacts, list(_contact_rows(rows, self._layout, self._contacts.is_contact)))
+        return [made[i] for i in range(len(jobs))]
+
+    def _made(
+        self, jobs: Sequence[DecisionJob], ids: Sequence[str], decided: Decisions, *, served: ServedPolicy, now: float
+    ) -> Iterator[DecisionMade]:
         ranking = rank(decided.scores, decided.distribution, decided.eligible, decided.action)
-        return [
-            DecisionMade(
+        for i, (job, decision_id) in enumerate(zip(jobs, ids, strict=True)):
+            yield DecisionMade(
                 decision_id=decision_id,
                 customer_id=job.customer_id,
                 decided_at=now,
@@ -123,8 +142,6 @@ class Decider:
                 ranked_scores=ranking.scores[i],
                 ranked_probabilities=ranking.probabilities[i],
             )
-            for i, (job, decision_id) in enumerate(zip(jobs, ids, strict=True))
-        ]
 
 
 def made_from_row(row: Row) -> DecisionMade:
@@ -180,6 +197,38 @@ def _rows(
             "scores": scores[i],
             "distribution": distribution[i],
         }
+
+
+def _contact_rows(rows: Sequence[Row], layout: Layout, is_contact: BoolArray) -> Iterator[Row]:
+    """What the ledger keeps of those decisions that are contacts."""
+    for row in rows:
+        if is_contact[row["action"]]:
+            action = layout.actions[row["action"]]
+            yield {
+                "decision_id": row["decision_id"],
+                "customer_id": row["customer_id"],
+                "action": action.id,
+                "channel": action.channel,
+                "intent": action.intent,
+                "decided_at": row["decided_at"],
+                "last_at": row["decided_at"],
+            }
+
+
+def _turns(customer_ids: Sequence[str]) -> list[list[int]]:
+    """Who is decided for together: the first decision of each customer, then the second of each, and so on.
+
+    Each customer is there at most once per turn, so that a decision knows the contacts decided before it in the same
+    batch, in the order asked.
+    """
+    asked: Counter[str] = Counter()
+    turns: list[list[int]] = []
+    for i, customer in enumerate(customer_ids):
+        if asked[customer] == len(turns):
+            turns.append([])
+        turns[asked[customer]].append(i)
+        asked[customer] += 1
+    return turns
 
 
 def _split(array: NDArray[Any]) -> list[bytes]:

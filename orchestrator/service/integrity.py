@@ -14,8 +14,18 @@ from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
 from orchestrator.profiles.types import NONE
 from orchestrator.service.recording import decided_from
 from orchestrator.storage.dialects import dialect_of
-from orchestrator.storage.log import read_decided, read_events_of, read_states, sample_customers
-from orchestrator.storage.tables import Row, customers, decisions, events, idempotency, layouts, metadata, outcomes
+from orchestrator.storage.log import REPORTED, read_decided, read_events_of, read_states, sample_customers
+from orchestrator.storage.tables import (
+    Row,
+    contacts,
+    customers,
+    decisions,
+    events,
+    idempotency,
+    layouts,
+    metadata,
+    outcomes,
+)
 from policies.arrays import Float64Array
 
 # Sums of floats in another order differ in their last digits.
@@ -27,7 +37,7 @@ class DatabaseCheck:
     """What was found.
 
     Attributes:
-        rows: number of rows by table.
+        rows: number of rows by table; none where the storage itself is broken.
         replayed: customers whose profiles were compared with their events.
         faults: what is wrong, one sentence each; none if all is well.
     """
@@ -47,7 +57,8 @@ def check_database(engine: Engine, schema: ProfileSchema, *, sample: int) -> Dat
     """
     dialect = dialect_of(engine)
     with engine.connect().execution_options(**dialect.snapshot()) as connection:
-        faults = dialect.faults(connection)
+        if faults := dialect.faults(connection):
+            return DatabaseCheck(rows={}, replayed=0, faults=tuple(faults))  # the rest may not even be readable
         rows = {
             table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
             for table in metadata.sorted_tables
@@ -55,6 +66,8 @@ def check_database(engine: Engine, schema: ProfileSchema, *, sample: int) -> Dat
         faults += _missing(connection, decisions, "layout_id", layouts)
         faults += _missing(connection, idempotency, "decision_id", decisions)
         faults += _missing(connection, outcomes, "decision_id", decisions)
+        faults += _missing(connection, contacts, "decision_id", decisions)
+        faults += _unlike_their_reports(connection)
         faults += _missing(connection, events, "customer_id", customers)
         other = customers.c.layout != schema.fingerprint
         if count := connection.execute(select(func.count()).select_from(customers).where(other)).scalar_one():
@@ -71,6 +84,23 @@ def _missing(connection: Connection, table: Table, column: str, wanted: Table) -
     joined = table.outerjoin(wanted, named == key)
     count = connection.execute(select(func.count()).select_from(joined).where(key.is_(None))).scalar_one()
     return [f"{table.name}: {count} rows name a {column} that {wanted.name} lacks"] if count else []
+
+
+def _unlike_their_reports(connection: Connection) -> list[str]:
+    """Contacts that say something else than the earliest of the outcomes that report them."""
+    faults = []
+    for kind, column in REPORTED.items():
+        told = (
+            select(outcomes.c.decision_id, func.min(outcomes.c.timestamp).label("at"))
+            .where(outcomes.c.type == kind)
+            .group_by(outcomes.c.decision_id)
+            .subquery()
+        )
+        joined = contacts.outerjoin(told, told.c.decision_id == contacts.c.decision_id)
+        wrong = contacts.c[column].is_distinct_from(told.c.at)
+        if count := connection.execute(select(func.count()).select_from(joined).where(wrong)).scalar_one():
+            faults.append(f"contacts: {count} rows have a {column} that no {kind!r} outcome says, or lack it")
+    return faults
 
 
 def _unlike_their_events(connection: Connection, schema: ProfileSchema, chosen: Sequence[str]) -> list[str]:
@@ -106,7 +136,8 @@ def _replayed(connection: Connection, schema: ProfileSchema, rows: Sequence[Row]
         for name, known in codes.items():
             columns[name].append(known.get(body.get(name), NONE))
         for name, value in (body.get("attributes") or {}).items():
-            stated[name][i] = value
+            if name in stated:  # others are texts, and no part of profiles
+                stated[name][i] = value
         bodies[i] = body
     return Events.from_columns(
         schema=schema,

@@ -39,10 +39,12 @@ class EventsJob:
     Attributes:
         events: checked.
         bodies: each as JSON, for the log.
+        texts: what each states as text, by name; none where no event does.
     """
 
     events: Events
     bodies: Sequence[str]
+    texts: Sequence[Mapping[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sqlalchemy import Connection
 
+from orchestrator.config.models import DELIVERY
 from orchestrator.profiles import EVENT_TYPES, Events, ProfileSchema, apply
 from orchestrator.profiles.types import NEEDS_CHANNEL, NONE
 from orchestrator.service.errors import ServiceError, UnknownDecisionError
 from orchestrator.service.jobs import EventsJob, OutcomesJob, Recorded
 from orchestrator.service.layout import Layout
 from orchestrator.service.profiles_batch import ProfilesBatch
-from orchestrator.storage.log import known_events, known_outcomes, write_rows
+from orchestrator.storage.log import known_events, known_outcomes, report_contacts, write_rows, write_stated
 from orchestrator.storage.tables import Row
 from orchestrator.storage.tables import events as events_table
 from orchestrator.storage.tables import outcomes as outcomes_table
@@ -44,6 +45,16 @@ def record_events(
     events = Events.concat([job.events for job in jobs])
     bodies = [body for job in jobs for body in job.bodies]
     new = _keep_events(connection, schema, profiles, events, bodies, now=now)
+    texts = [text for job in jobs for text in job.texts or [{}] * len(job.events)]
+    whose = events.customers[events.customer].tolist()
+    write_stated(
+        connection,
+        [
+            {"customer_id": whose[i], "name": name, "value": value, "stated_at": float(events.timestamp[i])}
+            for i in np.flatnonzero(new).tolist()
+            for name, value in texts[i].items()
+        ],
+    )
     recorded, start = [], 0
     for job in jobs:
         recorded.append(Recorded(tuple(new[start : start + len(job.events)])))
@@ -60,7 +71,7 @@ def record_outcomes(
     decided: Mapping[str, Decided],
     now: float,
 ) -> list[Recorded | ServiceError]:
-    """Keep the outcomes that are new, and apply those that are also events; which were new, per job."""
+    """Keep the outcomes that are new, and apply those that are events or report contacts; which were new, per job."""
     seen = known_outcomes(connection, [o.outcome_id for job in jobs for o in job.outcomes])
     answers: list[Recorded | ServiceError] = []
     rows: list[Row] = []
@@ -79,6 +90,7 @@ def record_outcomes(
                     {
                         "outcome_id": outcome.outcome_id,
                         "decision_id": outcome.decision_id,
+                        "customer_id": decided[outcome.decision_id].customer_id,
                         "type": outcome.type,
                         "value": outcome.value,
                         "timestamp": outcome.timestamp,
@@ -88,6 +100,8 @@ def record_outcomes(
                 )
         answers.append(Recorded(tuple(new)))
     write_rows(connection, outcomes_table, rows)
+    # Facts, also where they come late: what was sent was sent.
+    report_contacts(connection, [(r["decision_id"], r["type"], r["timestamp"]) for r in rows if r["type"] in DELIVERY])
     _apply_outcomes(connection, schema, profiles, rows, decided, now=now)
     return answers
 

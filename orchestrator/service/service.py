@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from orchestrator.config import Retailer
 from orchestrator.decisions import DecisionCore
 from orchestrator.profiles import ProfileSchema
+from orchestrator.service.contact_facts import ContactReader
 from orchestrator.service.deciding import Decider, made_from_row
 from orchestrator.service.errors import StorageUnavailableError, UnknownDecisionError
 from orchestrator.service.gathering import Gatherer
@@ -71,7 +72,12 @@ class Service:
             self._engine,
             schema=self.schema,
             profile_layout=self._profile_layout,
-            decider=Decider(self.core, layout=self._layout, policies=self.policies),
+            decider=Decider(
+                self.core,
+                layout=self._layout,
+                policies=self.policies,
+                contacts=ContactReader(self.settings.retailer),
+            ),
             clock=self.settings.clock,
         )
         self._gatherer: Gatherer[Job, Answer] = Gatherer(self._writer.handle)

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Double, Table, bindparam, case, func, select, text, union_all, update
 
 from orchestrator.storage.dialects import dialect_of
-from orchestrator.storage.tables import Row, customers, decisions, events, idempotency, layouts, outcomes
+from orchestrator.storage.tables import (
+    Row,
+    contacts,
+    customers,
+    decisions,
+    events,
+    idempotency,
+    layouts,
+    outcomes,
+    stated,
+)
+
+# The column of `contacts` that each report of a channel sets.
+REPORTED = {"sent": "sent_at", "seen": "seen_at", "failed": "cancelled_at"}
 
 
 def serialise(
@@ -84,6 +97,79 @@ def read_events_of(connection: Connection, customer_ids: Sequence[str]) -> list[
     """Every event of the customers, in the order in which they reached the profiles."""
     found = _where_any(connection, select(events), events.c.customer_id, customer_ids)
     return sorted((dict(row._mapping) for row in found), key=lambda row: row["sequence"])
+
+
+class LoggedContact(NamedTuple):
+    """A row of the ledger; times in seconds since 1970, none where nothing was reported."""
+
+    customer_id: str
+    action: str
+    channel: str
+    intent: str
+    decided_at: float
+    sent_at: float | None
+    seen_at: float | None
+    cancelled_at: float | None
+
+
+def read_contacts(connection: Connection, customer_ids: Sequence[str], *, since: float) -> list[LoggedContact]:
+    """The contacts of customers that were decided, sent or seen after a moment, in any order."""
+    query = select(*(contacts.c[name] for name in LoggedContact._fields)).where(contacts.c.last_at > since)
+    return [LoggedContact._make(row) for row in _where_any(connection, query, contacts.c.customer_id, customer_ids)]
+
+
+def report_contacts(connection: Connection, reports: Sequence[tuple[str, str, float]]) -> None:
+    """Keep what channels say of contacts; of several reports of one kind, the earliest stays.
+
+    Args:
+        connection: in a transaction.
+        reports: decision id, `sent`, `seen` or `failed`, and when; a decision that is no contact is left out.
+    """
+    for kind, column in REPORTED.items():
+        if of_kind := [{"id": decision_id, "at": at} for decision_id, said, at in reports if said == kind]:
+            c, at = contacts.c, bindparam("at", type_=Double)
+            values = {column: case((c[column] <= at, c[column]), else_=at)}
+            if kind != "failed":
+                values["last_at"] = case((c.last_at >= at, c.last_at), else_=at)
+            connection.execute(update(contacts).where(c.decision_id == bindparam("id")).values(values), of_kind)
+
+
+def read_happened(
+    connection: Connection, customer_ids: Sequence[str], *, types: Sequence[str], since: float
+) -> list[tuple[str, str, float]]:
+    """Customer id, type and time of events and outcomes of some types after a moment; one may be there as both."""
+    dialect = dialect_of(connection)
+    found: list[tuple[str, str, float]] = []
+    for start in range(0, len(customer_ids), dialect.most_values // 2):
+        some = customer_ids[start : start + dialect.most_values // 2]
+        halves = [
+            select(t.c.customer_id, t.c.type, t.c.timestamp).where(
+                dialect.is_any(t.c.customer_id, some), dialect.is_any(t.c.type, types), t.c.timestamp > since
+            )
+            for t in (events, outcomes)
+        ]
+        found += ((row[0], row[1], row[2]) for row in connection.execute(union_all(*halves)))
+    return found
+
+
+def read_stated(connection: Connection, customer_ids: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Customer id, name and text of what these customers stated."""
+    query = select(stated.c.customer_id, stated.c.name, stated.c.value)
+    return [(row[0], row[1], row[2]) for row in _where_any(connection, query, stated.c.customer_id, customer_ids)]
+
+
+def write_stated(connection: Connection, rows: Sequence[Row]) -> None:
+    """Keep stated texts, of each the latest; of two at the same moment, the one that came later."""
+    if rows:
+        connection.execute(
+            text(
+                "INSERT INTO stated (customer_id, name, value, stated_at) "
+                "VALUES (:customer_id, :name, :value, :stated_at) ON CONFLICT (customer_id, name) "
+                "DO UPDATE SET value = excluded.value, stated_at = excluded.stated_at "
+                "WHERE excluded.stated_at >= stated.stated_at"
+            ),
+            rows,
+        )
 
 
 def sample_customers(connection: Connection, count: int) -> list[str]:

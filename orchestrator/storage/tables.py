@@ -1,4 +1,6 @@
-"""The tables. Raw facts (events, decisions, outcomes) are only ever added to; a profile can be rebuilt from them.
+"""The tables. Raw facts (events, decisions, outcomes) are only ever added to; the rest can be rebuilt from them.
+
+That is what is known of customers (`customers`, `stated`) and what became of contacts (`contacts`).
 
 Times are seconds since 1970 UTC. Arrays are little-endian bytes, `features` float32, others as named.
 """
@@ -22,7 +24,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -58,6 +60,16 @@ events = Table(
     Column("timestamp", Double, nullable=False),
     Column("received_at", Double, nullable=False),
     Column("body", Text, nullable=False, comment="the event as JSON"),
+    Index("events_of_customer", "customer_id", "type", "timestamp"),
+)
+
+stated = Table(
+    "stated",
+    metadata,
+    Column("customer_id", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False, comment="the latest text stated"),
+    Column("stated_at", Double, nullable=False),
 )
 
 layouts = Table(
@@ -99,10 +111,28 @@ outcomes = Table(
     Column("sequence", _counted, primary_key=True),
     Column("outcome_id", String, nullable=False, unique=True),
     Column("decision_id", String, ForeignKey("decisions.decision_id"), nullable=False),
+    Column("customer_id", String, comment="the decision's"),
     Column("type", String, nullable=False),
     Column("value", Double, nullable=False, comment="money"),
     Column("timestamp", Double, nullable=False),
     Column("received_at", Double, nullable=False),
     Column("body", Text, nullable=False, comment="the outcome as JSON"),
     Index("outcomes_of_decision", "decision_id"),
+    Index("outcomes_of_customer", "customer_id", "type", "timestamp"),
+)
+
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("decision_id", String, ForeignKey("decisions.decision_id"), primary_key=True),
+    Column("customer_id", String, nullable=False),
+    Column("action", String, nullable=False, comment="id; the catalogue changes"),
+    Column("channel", String, nullable=False),
+    Column("intent", String, nullable=False),
+    Column("decided_at", Double, nullable=False),
+    Column("sent_at", Double, comment="the earliest reported"),
+    Column("seen_at", Double, comment="the earliest reported"),
+    Column("cancelled_at", Double, comment="the earliest reported"),
+    Column("last_at", Double, nullable=False, comment="the latest of decided, sent and seen"),
+    Index("contacts_of_customer", "customer_id", "last_at"),
 )

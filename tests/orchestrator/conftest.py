@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import httpx2
 import pytest
 
 from orchestrator.api.app import create_app
-from orchestrator.config import Retailer, load_retailer
+from orchestrator.config import ContactPolicy, Retailer, load_retailer
 from orchestrator.decisions import DecisionCore
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.service import ServiceSettings
@@ -76,10 +77,11 @@ def random_policy(retailer: Retailer) -> RandomPolicy:
 
 @pytest.fixture
 def retailer(database_url: str) -> Retailer:
-    """The retail configuration with a database of the test's own, of either kind."""
+    """The retail configuration with a database of the test's own, of either kind, and no contact policy."""
     retailer = load_retailer(ROOT / "configs" / "retail", environment={})
     changes = {"database": database_url, "champion_poll_seconds": 0.005}
-    return replace(retailer, serving=retailer.serving.model_copy(update=changes))
+    # By the shipped one, what may be said depends on the time of day a test runs at.
+    return replace(retailer, serving=retailer.serving.model_copy(update=changes), contacts=ContactPolicy())
 
 
 @pytest.fixture
@@ -94,12 +96,13 @@ def serving(retailer: Retailer, champion: Champion) -> Callable[..., AbstractAsy
     """`async with serving() as served:` runs the application in this process."""
 
     @asynccontextmanager
-    async def run(of: Retailer = retailer) -> AsyncIterator[Served]:
+    async def run(of: Retailer = retailer, clock: Callable[[], float] = time.time) -> AsyncIterator[Served]:
         app = create_app(
             ServiceSettings(
                 retailer=of,
                 champion=lambda: champion.current,
                 load_policy=lambda directory: champion.load(directory),  # noqa: PLW0108 - may be replaced later
+                clock=clock,
             )
         )
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
@@ -128,7 +131,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from orchestrator.api.serve import serve
-from orchestrator.config import load_retailer
+from orchestrator.config import ContactPolicy, load_retailer
 from orchestrator.decisions import DecisionCore
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.service import ServiceSettings
@@ -136,7 +139,8 @@ from policies.baselines import RandomPolicy
 
 retailer = load_retailer(Path(sys.argv[1]), environment={})
 changes = {"database": sys.argv[2], "port": int(sys.argv[3])}
-retailer = replace(retailer, serving=retailer.serving.model_copy(update=changes))
+contacts = ContactPolicy.model_validate_json(sys.argv[4])
+retailer = replace(retailer, serving=retailer.serving.model_copy(update=changes), contacts=contacts)
 core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
 policy = RandomPolicy(actions=core.actions, columns=core.columns)
 serve(ServiceSettings(retailer=retailer, champion=lambda: ("1", Path()), load_policy=lambda _: policy))
@@ -154,13 +158,17 @@ class ServerProcess:
 
 
 @pytest.fixture
-def server(retailer: Retailer) -> Callable[[], AbstractContextManager[ServerProcess]]:
-    """`with server() as running:` serves over HTTP from another process, on the test's database."""
+def server(retailer: Retailer) -> Callable[..., AbstractContextManager[ServerProcess]]:
+    """`with server() as running:` serves over HTTP from another process, on the test's database.
+
+    `server(contacts={...})` has a contact policy, as it would stand in contacts.yaml.
+    """
 
     @contextmanager
-    def run() -> Iterator[ServerProcess]:
+    def run(contacts: Mapping[str, Any] | None = None) -> Iterator[ServerProcess]:
         # Port 0: the system chooses one, and the log says which.
-        command = [sys.executable, "-c", SERVER, str(ROOT / "configs" / "retail"), retailer.serving.database, "0"]
+        configuration, database = str(ROOT / "configs" / "retail"), retailer.serving.database
+        command = [sys.executable, "-c", SERVER, configuration, database, "0", json.dumps(contacts or {})]
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
             try:
                 lines: list[str] = []

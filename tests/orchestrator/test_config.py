@@ -13,7 +13,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from orchestrator.config import ConfigError, Retailer, config_table, configs_dir, load_retailer
+from orchestrator.config import ConfigError, ContactPolicy, Retailer, config_table, configs_dir, load_retailer
 from orchestrator.profiles import ProfileSchema
 from policies.actions import ActionFeature
 
@@ -159,6 +159,83 @@ def test_outcomes_become_money(retail: Retailer) -> None:
         ),
         ("profiles", "{scale: 10}", "{scale: 10, values: [a]}", ["attributes.store_distance", "not both"]),
         ("profiles", "recency: 30 d", "", ["half_lives.recency: missing"]),
+        ("profiles", "attributes:", "content_fields: [name, name]\nattributes:", ["'name' is given twice"]),
+        ("contacts", "limit: 7,", "limit: 0,", ["caps[0].limit = 0", "greater than or equal to 1"]),
+        ("contacts", "limit: 7,", "", ["caps[0].limit: missing"]),
+        ("contacts", "limit: 7,", "limt: 7,", ["caps[0].limt: unknown key", "did you mean 'limit'"]),
+        ("contacts", "window: 7 d,", "window: a week,", ["caps[0].window = 'a week'", "'7 d'"]),
+        ("contacts", "counts: sent", "counts: send", ["caps[0].counts = 'send'", "did you mean 'sent'"]),
+        (
+            "contacts",
+            "channels: [email]",
+            "channels: [emial]",
+            ["caps[1] (email_daily).channels: 'emial': no such channel", "did you mean 'email'"],
+        ),
+        ("contacts", "channels: [email]", "channels: []", ["caps[1].channels", "at least 1"]),
+        ("contacts", "intents: [offer]", "intents: [offr]", ["intents[0] = 'offr'", "did you mean 'offer'"]),
+        (
+            "contacts",
+            "email.thank, store.thank",
+            "email.thank, stor.thank",
+            ["caps[4] (thanks_monthly).actions: 'stor.thank' fits no action", "did you mean 'store.thank'"],
+        ),
+        (
+            "contacts",
+            "email.thank, store.thank",
+            "email.thx.*",
+            ["(thanks_monthly).actions: 'email.thx.*' fits no action", "did you mean 'email.thank'"],
+        ),
+        (
+            "contacts",
+            "intents: [offer], channels: [email, store]",
+            "intents: [offer], channels: [store]",
+            ["caps[3] (offers_weekly): no action fits its channels, intents and actions together"],
+        ),
+        ("contacts", "name: night", "name: email_daily", ["2 rules are named 'email_daily'", "rename one"]),
+        ("contacts", "gap: 4 h", "gap: 0 h", ["gaps[0].gap = '0 h'", "positive duration"]),
+        ("contacts", "from: 21:00", "from: 25:00", ["quiet_hours[0].from = '25:00'", "time of day such as '08:00'"]),
+        ("contacts", "from: 21:00", "from: 21", ["quiet_hours[0].from = 21", "time of day such as '08:00'"]),
+        ("contacts", "from: 21:00", "from: 8:00", ["quiet_hours[0]", "quiet all day"]),
+        ("contacts", "from: 21:00", "form: 21:00", ["quiet_hours[0].form: unknown key", "did you mean 'from'"]),
+        ("contacts", "channels: [email], from", "channels: [mail], from", ["quiet_hours[0] (night)", "mean 'email'"]),
+        ("contacts", "after: [return]", "after: [retrun]", ["after[0] = 'retrun'", "did you mean 'return'"]),
+        ("contacts", "after: [return]", "after: []", ["suppressions[1].after", "at least 1"]),
+        ("contacts", "for: 30 d", "for: 30", ["suppressions[0].for = 30", "'7 d'"]),
+        (
+            "contacts",
+            "America/New_York",
+            "America/NewYork",
+            ["time_zone = 'America/NewYork'", "did you mean 'America/New_York'"],
+        ),
+        ("contacts", "channels: [store]\n", "channels: [shop]\n", ["store_hours.channels: 'shop': no such channel"]),
+        ("contacts", "08:00-22:00", "08:00-26:00", ["hours.every_day = '08:00-26:00'", "'09:00-20:00', or 'closed'"]),
+        ("contacts", "08:00-22:00", "08:00-08:00", ["hours.every_day", "starts when it ends"]),
+        ("contacts", "sunday: 09:00", "sundy: 09:00", ["store_hours.hours.sundy: unknown key", "mean 'sunday'"]),
+        (
+            "contacts",
+            "every_day: 08:00-22:00, sunday: 09:00-20:00}",
+            "every_day: closed}\n  stores: {mall: {hours: {}, time_zone: Mars}}",
+            ["store_hours.stores.mall.time_zone = 'Mars'", "no such time zone"],
+        ),
+        (
+            "catalog",
+            "intent: offer",
+            "intent: offer\n    targeting: buy.{category} > 1 and agee == '65+'",
+            ["actions[1] (email.offer.{category}).targeting = ", "no column 'agee'; did you mean 'age'"],
+        ),
+        (
+            "catalog",
+            "intent: thank",
+            "intent: thank\n    targeting: buy.{category} > 1",
+            ["actions[4] (email.thank).targeting = ", "no column 'buy.any'; did you mean 'buy."],
+        ),
+        ("catalog", "intent: thank", "intent: thank\n    targeting: ''", ["(email.thank).targeting", "at least 1"]),
+        (
+            "catalog",
+            "intent: thank",
+            "intent: thank\n    requires: [first_nam]",
+            ["(email.thank).requires: 'first_nam' is not among content_fields of profiles.yaml", "known: none"],
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_file_place_value_and_fix(
@@ -237,6 +314,48 @@ def test_the_table_shows_every_action_after_expansion(retail: Retailer) -> None:
     for action in retail.catalogue.actions:
         assert action.id in text
     assert "http://127.0.0.1:8080" in text
+
+
+def test_contact_rules_are_read_as_written(retail: Retailer) -> None:
+    policy = retail.contacts
+    assert [(cap.name, cap.limit, cap.window, cap.counts) for cap in policy.caps][:2] == [
+        ("overall_weekly", 7, 7 * 86400, "sent"),
+        ("email_daily", 2, 86400, "sent"),
+    ]
+    night = policy.quiet_hours[0]
+    assert (night.start, night.end) == (21 * 3600, 8 * 3600)  # unquoted in the file
+    assert policy.suppressions[0].after == ("unsubscribe",)
+    assert policy.suppressions[0].lasts == 30 * 86400
+    week = policy.store_hours.hours.of_week()
+    assert week == ((8 * 3600, 22 * 3600),) * 6 + ((9 * 3600, 20 * 3600),)
+    assert policy.reserved_for == 86400
+
+
+def test_a_retailer_without_contact_rules_needs_no_file_for_them(copy: Path) -> None:
+    (copy / "contacts.yaml").unlink()
+    policy = load_retailer(copy, environment={}).contacts
+    assert policy == ContactPolicy()
+    assert not policy.caps
+    changed = load_retailer(copy, environment={"JOURNEY__CONTACTS__TIME_ZONE": "Asia/Kathmandu"})
+    assert changed.contacts.time_zone == "Asia/Kathmandu"
+    later = {"JOURNEY__CONTACTS__QUIET_HOURS": "[{name: night, channels: [email], from: 22:30, to: 6:15}]"}
+    (night,) = load_retailer(copy, environment=later).contacts.quiet_hours
+    assert (night.start, night.end) == (22.5 * 3600, 6.25 * 3600)
+
+
+def test_conditions_of_a_template_become_those_of_its_actions(copy: Path) -> None:
+    targeted = 'intent: offer\n    targeting: buy.{category} > 0.5 and age == "65+"\n    requires: [first_name]'
+    edit(copy / "catalog.yaml", "intent: offer", targeted)
+    edit(copy / "profiles.yaml", "attributes:", "content_fields: [first_name]\nattributes:")
+    by_id = {a.id: a for a in load_retailer(copy, environment={}).catalogue.actions}
+    assert by_id["email.offer.home"].targeting == 'buy.home > 0.5 and age == "65+"'
+    assert by_id["email.offer.home"].requires == ("first_name",)
+    assert by_id["email.inspire.home"].targeting == ""
+
+
+def test_one_wrong_name_in_a_template_is_told_once_for_all_its_categories(copy: Path) -> None:
+    edit(copy / "catalog.yaml", "intent: offer", "intent: offer\n    targeting: valu > 1")
+    assert len(problems(copy)) == 1
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

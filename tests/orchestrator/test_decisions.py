@@ -11,8 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.config import load_retailer
-from orchestrator.decisions import DRAW_STREAM, DecisionCore, Decisions, id_words
+from orchestrator.config import OUTCOMES, Retailer, load_retailer
+from orchestrator.config.catalogue import Action
+from orchestrator.contacts import (
+    ContactCheck,
+    ContactHistory,
+    ContactMoment,
+    ContactRules,
+    CustomerZones,
+    OutcomeHistory,
+    Targeting,
+)
+from orchestrator.decisions import BLOCK, DRAW_STREAM, DecisionCore, Decisions, id_words
 from orchestrator.eligibility import Reason
 from orchestrator.errors import ContextError
 from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
@@ -113,6 +123,53 @@ def test_a_decision_does_not_depend_on_its_batch_bit_for_bit(kind: Any) -> None:
     backwards = CORE.decide(policy, **{name: values[::-1] for name, values in asked.items()}, now=NOW)
     for name in ARRAYS:
         assert getattr(backwards, name)[::-1].tobytes() == getattr(together, name).tobytes(), name
+
+
+def contact_check(n: int, *, core_of: Retailer) -> ContactCheck:
+    """n customers with random contacts and outcomes in random zones."""
+    random, m = np.random.default_rng(5), 3 * n
+    rules, ago = ContactRules(core_of), random.uniform(0, 10 * 86400, 2 * m)
+    history = ContactHistory.of(
+        row=random.integers(0, n, m), action=random.integers(1, len(core_of.catalogue), m), decided=NOW - ago[:m]
+    )
+    outcomes = OutcomeHistory(random.integers(0, n, n), random.integers(0, len(OUTCOMES), n), NOW - ago[m : m + n])
+    zones = CustomerZones.of(random.choice(["Europe/Berlin", "Asia/Tokyo", ""], n).tolist())
+    return ContactCheck(rules, ContactMoment(NOW, zones, history, outcomes))
+
+
+def test_contact_rules_and_targeting_count_alike_alone_in_a_batch_and_across_blocks() -> None:
+    def aimed(action: Action) -> Action:
+        return replace(action, targeting="days_since.purchase < 30") if action.id == "store.service" else action
+
+    actions = tuple(aimed(action) for action in RETAIL.catalogue.actions)
+    retailer = replace(RETAIL, catalogue=replace(RETAIL.catalogue, actions=actions))
+    core, policy, n = DecisionCore(retailer, CORE.schema), RandomPolicy(CORE.actions, CORE.columns), BLOCK + 70
+    random = np.random.default_rng(6)
+    asked = {
+        "states": STATES[random.integers(0, N, n)],
+        **anything(core, n),
+        "ids": random.integers(2**64, size=(n, 2), dtype=np.uint64),
+    }
+    check = contact_check(n, core_of=retailer)
+    made = core.decide(policy, **asked, now=NOW, contacts=check)
+    assert {Reason.NOT_TARGETED, Reason.SUPPRESSED, Reason.CAP_REACHED} <= set(np.unique(made.reasons).tolist())
+    assert made.eligible[:, 0].all()
+    # What dates, channels and consent forbid is said first, and all the rest by contact rules alone.
+    without = core.decide(policy, **asked, now=NOW)
+    targeting = Targeting(retailer, core.schema)
+    held = targeting.holds(features=made.features, states=asked["states"], now=NOW)
+    rules = check.rules.reasons(replace(check.moment, targeted=held))
+    np.testing.assert_array_equal(made.reasons, np.where(without.reasons > 0, without.reasons, rules))
+    # Others may stand between the rows of the states.
+    indirect = {**asked, "states": asked["states"][::-1], "rows": np.arange(n)[::-1]}
+    np.testing.assert_array_equal(core.decide(policy, **indirect, now=NOW, contacts=check).reasons, made.reasons)
+    for i in (0, 1, BLOCK - 1, BLOCK, n - 1):
+        alone = ContactCheck(check.rules, check.moment.of_rows(i, i + 1))
+        once = core.decide(policy, **row(asked, i), now=NOW, contacts=alone)
+        for name in ARRAYS:
+            assert getattr(once, name)[0].tobytes() == getattr(made, name)[i].tobytes(), (name, i)
+    with pytest.raises(ContextError, match=f"contacts is about {n} customers, ids has 1; give one row each"):
+        core.decide(policy, **row(asked, 0), now=NOW, contacts=check)
 
 
 def test_a_decision_can_be_made_again_from_the_log_and_the_stored_policy(tmp_path: Path) -> None:

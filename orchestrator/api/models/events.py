@@ -43,7 +43,9 @@ class EventRequest(Body):
     quantity: Amount | None = Field(default=None, description="Number of items.")
     discount: Amount | None = Field(default=None, description="Money taken off the price.")
     attributes: dict[Name, Name | Finite] | None = Field(
-        default=None, description="Stated facts about the customer, as named in profiles.yaml."
+        default=None,
+        description="Stated facts about the customer, as named in profiles.yaml: attributes and content fields; and "
+        "always `timezone` (such as `Europe/Berlin`) and `home_store`.",
     )
 
 

@@ -31,7 +31,10 @@ class OutcomeRequest(Body):
         description="Yours; sending it again changes nothing. The same id at /v1/events is the same fact."
     )
     decision_id: Identifier
-    type: Name = Field(description="One of the outcomes in goals.yaml.")
+    type: Name = Field(
+        description="One of the outcomes in goals.yaml; or `sent`, `seen` or `failed` (it will not be sent), by which "
+        "the channel reports what became of a contact."
+    )
     value: Amount = Field(default=0.0, description="Money it carries, such as an order total or what was paid back.")
     timestamp: PastTime | None = Field(default=None, description="When it happened; now if left out.")
 

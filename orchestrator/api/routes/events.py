@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from fastapi import APIRouter
 
 from orchestrator.api.answers import facts_response
 from orchestrator.api.deps import ServiceDep
 from orchestrator.api.models.events import EventRequest, EventsRequest
-from orchestrator.api.models.fields import now_utc
+from orchestrator.api.models.fields import now_utc, timestamp
 from orchestrator.api.models.outcomes import FactsResponse
 from orchestrator.api.problems import FieldProblem, ProblemError, invalid, refuse_repeated_ids, responses
+from orchestrator.api.stated_texts import stated_texts
 from orchestrator.api.strict_json import StrictJsonRoute
 from orchestrator.errors import EventError
 from orchestrator.profiles import Events, ProfileSchema
@@ -26,22 +29,37 @@ async def receive_events(body: EventsRequest, service: ServiceDep) -> FactsRespo
     sent = body if isinstance(body, list) else [body]
     ids = [event.event_id for event in sent]
     refuse_repeated_ids("event_id", ids)
+    many, now = isinstance(body, list), timestamp(service.settings.clock())
+    texts = stated_texts(
+        [event.attributes or {} for event in sent], fields=service.settings.retailer.profiles.content_fields, many=many
+    )
     job = EventsJob(
-        events=_read(service.schema, sent, many=isinstance(body, list)),
+        events=_read(service.schema, sent, texts, many=many, now=now),
         bodies=[event.model_dump_json(exclude_none=True) for event in sent],
+        texts=texts,
     )
     return facts_response(ids, await service.record(job))
 
 
-def _read(schema: ProfileSchema, sent: list[EventRequest], *, many: bool) -> Events:
-    now = now_utc()
+def _read(
+    schema: ProfileSchema,
+    sent: Sequence[EventRequest],
+    texts: Sequence[Mapping[str, str]],
+    *,
+    many: bool,
+    now: datetime,
+) -> Events:
     records = []
-    for event in sent:
+    for event, of_event in zip(sent, texts, strict=True):
         record = event.model_dump(exclude_none=True)
         record["timestamp"] = (event.timestamp or now).isoformat()
+        # A text may be an attribute too: then policies know it as well.
+        only_text = of_event.keys() - schema.attributes.keys()
+        if only_text:
+            record["attributes"] = {k: v for k, v in record["attributes"].items() if k not in only_text}
         records.append(record)
     try:
-        return Events.from_records(schema, records, now=now.timestamp())
+        return Events.from_records(schema, records, now=now_utc().timestamp())
     except EventError as error:
         raise _refusal(error, many=many) from error
 

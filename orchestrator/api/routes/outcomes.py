@@ -6,10 +6,11 @@ from fastapi import APIRouter
 
 from orchestrator.api.answers import facts_response
 from orchestrator.api.deps import ServiceDep
-from orchestrator.api.models.fields import now_utc
+from orchestrator.api.models.fields import timestamp
 from orchestrator.api.models.outcomes import FactsResponse, OutcomesRequest
 from orchestrator.api.problems import invalid, refuse_repeated_ids, responses, unknown_name
 from orchestrator.api.strict_json import StrictJsonRoute
+from orchestrator.config.models import DELIVERY
 from orchestrator.service.jobs import Outcome, OutcomesJob
 
 router = APIRouter(prefix="/v1/outcomes", tags=["outcomes"], route_class=StrictJsonRoute)
@@ -25,7 +26,7 @@ async def receive_outcomes(body: OutcomesRequest, service: ServiceDep) -> FactsR
     sent = body if isinstance(body, list) else [body]
     ids = [outcome.outcome_id for outcome in sent]
     refuse_repeated_ids("outcome_id", ids)
-    known = service.settings.retailer.goals.outcomes
+    known = (*service.settings.retailer.goals.outcomes, *DELIVERY)
     wrong = [
         unknown_name(f"[{i}].type" if isinstance(body, list) else "type", outcome.type, known)
         for i, outcome in enumerate(sent)
@@ -33,7 +34,7 @@ async def receive_outcomes(body: OutcomesRequest, service: ServiceDep) -> FactsR
     ]
     if wrong:
         raise invalid(wrong)
-    now = now_utc()
+    now = timestamp(service.settings.clock())
     outcomes = [
         Outcome(
             outcome_id=outcome.outcome_id,

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from orchestrator.storage.tables import SCHEMA_VERSION
-from tests.database_rows import change, read_rows
+from tests.database_rows import TO_SCHEMA_1, change, read_rows
 
 CUSTOMERS = 5
 EVENTS = {
@@ -127,12 +127,7 @@ def test_a_backup_without_pg_dump_says_what_to_install(refused, filled, configs,
 
 
 def test_an_older_database_is_told_to_upgrade_and_is_upgraded(journey, filled, configs):
-    change(
-        filled,
-        "DROP TABLE alembic_version",
-        "CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)",
-        "INSERT INTO schema_version VALUES (1)",
-    )
+    change(filled, *TO_SCHEMA_1)
     options = ("--config", configs / "retail", "--database", filled)
     said = journey("db", "check", *options)
     assert said.code == 2

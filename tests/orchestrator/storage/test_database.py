@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from contextlib import closing
@@ -14,9 +15,9 @@ from sqlalchemy import inspect, select
 
 from orchestrator.storage.database import READ_ONLY, open_database, read_url, upgrade_database
 from orchestrator.storage.errors import SchemaError, StorageError
-from orchestrator.storage.log import keep_layout
-from orchestrator.storage.tables import SCHEMA_VERSION, layouts, metadata
-from tests.database_rows import change, read_rows
+from orchestrator.storage.log import keep_layout, write_rows
+from orchestrator.storage.tables import SCHEMA_VERSION, decisions, layouts, metadata, outcomes
+from tests.database_rows import TO_SCHEMA_1, change, read_rows
 
 
 def test_what_sqlite_commits_is_forced_to_disk(tmp_path):
@@ -95,13 +96,7 @@ def test_migrations_are_numbered_without_a_gap():
 def of_schema_1(url):
     """What the program made before it had migrations, with a row in it."""
     open_database(url).dispose()
-    change(
-        url,
-        "DROP TABLE alembic_version",
-        "CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)",
-        "INSERT INTO schema_version VALUES (1)",
-        "INSERT INTO layouts VALUES ('a', '{}')",
-    )
+    change(url, *TO_SCHEMA_1, "INSERT INTO layouts VALUES ('a', '{}')")
 
 
 def test_an_older_database_is_refused_until_it_is_upgraded(database_url):
@@ -114,6 +109,33 @@ def test_an_older_database_is_refused_until_it_is_upgraded(database_url):
     engine.dispose()
     assert read_rows(database_url, "SELECT layout_id FROM layouts") == [{"layout_id": "a"}]
     assert upgrade_database(database_url) == (SCHEMA_VERSION, SCHEMA_VERSION)
+
+
+def test_decisions_of_before_there_was_a_ledger_are_contacts(database_url):
+    engine = open_database(database_url)
+    actions = [
+        {"id": "hold", "channel": "", "intent": ""},
+        {"id": "email.thank", "channel": "email", "intent": "thank"},
+    ]
+    said = {"policy_version": "1", "layout_id": "a", "propensity": 0.5, "request": "{}"}
+    arrays = dict.fromkeys(("features", "eligible", "reasons", "scores", "distribution"), b"")
+    with engine.begin() as connection:
+        keep_layout(connection, "a", json.dumps({"actions": actions}))
+        rows = [
+            {"decision_id": f"d-{i}", "customer_id": "c-1", "decided_at": 100.0 + i, "action": i, **said, **arrays}
+            for i in range(2)
+        ]
+        write_rows(connection, decisions, rows)
+        outcome = {"outcome_id": "o-1", "decision_id": "d-1", "type": "dismiss", "value": 0.0, "body": "{}"}
+        write_rows(connection, outcomes, [{**outcome, "timestamp": 200.0, "received_at": 201.0}])
+    engine.dispose()
+    change(database_url, *TO_SCHEMA_1)
+    upgrade_database(database_url)
+    (kept,) = read_rows(database_url, "SELECT * FROM contacts")
+    reports = {"sent_at": None, "seen_at": None, "cancelled_at": None}
+    about = {"action": "email.thank", "channel": "email", "intent": "thank", "decided_at": 101.0, "last_at": 101.0}
+    assert kept == {"decision_id": "d-1", "customer_id": "c-1", **about, **reports}
+    assert read_rows(database_url, "SELECT customer_id FROM outcomes") == [{"customer_id": "c-1"}]
 
 
 def test_an_upgrade_that_fails_leaves_everything_as_it_was(database_url, monkeypatch):
