@@ -13,8 +13,21 @@ from simulator.comparison import CHANNELS, HOLD, Comparison
 from simulator.comparison_figures import margin_figure, mix_figure, segment_figure, style, weekly_figure
 from simulator.comparison_numbers import bounds, number, percent
 from simulator.comparison_svg import SERIES
+from simulator.run_spec import RunSpec, scenario_digest
+from simulator.scenarios import Scenario
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+def facts_of(scenario: Scenario, spec: RunSpec) -> dict[str, str]:
+    """Which world and which policies a report is about, so that it is never read as one about others."""
+    marks = spec.content["policies"].items()
+    return {
+        "scenario": f"{scenario.name}: {scenario.file.description}",
+        "scenario SHA-256": scenario_digest(scenario)[:16],
+        "version": str(spec.content["version"]),
+        "fingerprints": ", ".join(f"{name} {mark[:12]}" for name, mark in marks),
+    }
 
 
 def comparison_html(comparison: Comparison, *, title: str, facts: Mapping[str, str]) -> str:

@@ -67,7 +67,7 @@ class Learner:
 
     Attributes:
         critic: fitted to the latest batches.
-        loss: progressive mean squared loss of each learner on the last batch, in squared money (clicks).
+        loss: progressive mean squared loss on the last batch, in squared money (clicks), of each learner's best rate.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ class Iteration:
         index: from 0.
         policies: all but `hold` and `random`, by name, as they would be served.
         critic: as fitted.
-        loss: progressive mean squared loss of each learner on the twins of this iteration.
+        loss: progressive mean squared loss on the twins of this iteration, of each learner's best rate.
         comparison: of all policies on the customers held out; the reference is `journey`.
         twins: pairs of lives learned from.
         seconds: per phase, and `rest`: everything else since the iteration before, whose publication included.

@@ -66,7 +66,7 @@ def compare_command(
     from policies.whole_files import write_whole
     from simulator.comparison import compare_in
     from simulator.comparison_publish import publish_comparison
-    from simulator.comparison_report import comparison_html
+    from simulator.comparison_report import comparison_html, facts_of
     from simulator.comparison_text import comparison_text
     from simulator.errors import LineUpError, RunError
     from simulator.run_spec import RunSpec, scenario_digest
@@ -98,16 +98,7 @@ def compare_command(
     typer.echo(comparison_text(comparison))
     spec = RunSpec.of(world, found, customers=customers, days=days, block_size=block_size, logs=False)
     content = {**spec.content, "seeds": list(range(seeds)), "reference": reference}
-    html = comparison_html(
-        comparison,
-        title=f"Comparison: {world.name}",
-        facts={
-            "scenario": f"{world.name}: {world.file.description}",
-            "scenario SHA-256": scenario_digest(world)[:16],
-            "version": str(spec.content["version"]),
-            "fingerprints": ", ".join(f"{name} {mark[:12]}" for name, mark in spec.content["policies"].items()),
-        },
-    )
+    html = comparison_html(comparison, title=f"Comparison: {world.name}", facts=facts_of(world, spec))
     if out:
         comparison.write_parquet(out / "comparison.parquet")
         write_whole(out / SPEC, (json.dumps(content, indent=1) + "\n").encode())

@@ -35,11 +35,11 @@ from policies.registry.ui import MlflowUI
 from simulator.cluster import run
 from simulator.comparison import compare_in
 from simulator.comparison_publish import publish_comparison
-from simulator.comparison_report import comparison_html
+from simulator.comparison_report import comparison_html, facts_of
 from simulator.comparison_text import comparison_text
 from simulator.line_up import NAMES, TRAINED, line_up, save_line_up
 from simulator.rollout import Setting
-from simulator.run_spec import scenario_digest
+from simulator.run_spec import RunSpec, scenario_digest
 from simulator.scenarios import Scenario, load_scenario
 from simulator.training import Iteration, train
 from simulator.training_plan import TrainingPlan
@@ -141,11 +141,12 @@ def _compare(scenario: Scenario, trained: Iteration, folder: Path, *, store: Sto
     results = run(scenario, policies, seeds=SEEDS, customers=CUSTOMERS, days=DAYS, block_size=BLOCK_SIZE, workers=1)
     comparison = compare_in(scenario, results, reference="journey")
     console.print(comparison_text(comparison), soft_wrap=True)
-    facts = {"scenario": f"{scenario.name}: {scenario.file.description}", "twins learned from": f"{trained.twins:,}"}
+    spec = RunSpec.of(scenario, policies, customers=CUSTOMERS, days=DAYS, block_size=BLOCK_SIZE, logs=False)
+    facts = {**facts_of(scenario, spec), "twins learned from": f"{trained.twins:,}"}
     html = comparison_html(comparison, title="Demo: simulated customers under seven policies", facts=facts)
-    spec = {"seeds": list(SEEDS), "customers": CUSTOMERS, "days": DAYS, "block_size": BLOCK_SIZE}
+    content = {**spec.content, "seeds": list(SEEDS), "reference": comparison.reference}
     publish_comparison(
-        comparison, html=html, spec=spec, scenario=scenario.name, digest=scenario_digest(scenario), store=store
+        comparison, html=html, spec=content, scenario=scenario.name, digest=scenario_digest(scenario), store=store
     )
     report = folder / "report.html"
     report.write_text(html, encoding="utf-8")

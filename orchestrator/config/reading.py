@@ -153,7 +153,7 @@ def _is_model(annotation: Any) -> bool:
 class _Loader(yaml.SafeLoader):
     """PyYAML keeps the last of two equal keys without a word; this loader refuses them.
 
-    It also makes the number 1290 of the time 21:30, as YAML 1.1 would have it; here that stays a text.
+    PyYAML also reads the time 21:30 as the number 1290 (YAML 1.1); this loader leaves it a text.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
