@@ -6,19 +6,22 @@ The API, batches and the simulator all decide here; there is no other implementa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from orchestrator.config import Retailer
+from orchestrator.config.catalogue import ANY
 from orchestrator.contacts import ContactCheck, Targeting
 from orchestrator.eligibility import EligibilityRules, Reason, ReasonArray
 from orchestrator.errors import ContextError
+from orchestrator.groups import Experiment, GroupArray
 from orchestrator.profiles import ContextSchema, ProfileSchema, features
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray, UInt64Array
 from policies.draws import draw, uniforms
 from policies.errors import FeatureError
 from policies.policy import Policy, priced
+from policies.slots import Slots, draw_slots
 from policies.vw_policy import VWPolicy
 
 DRAW_STREAM = "action"
@@ -38,6 +41,7 @@ class Decisions:
         scores: float32 (n, A), expected reward less the action's cost, as explored.
         distribution: float64 (n, A).
         features: float32 (n, F), as the policy saw them and more: every column of the core.
+        slots: several results, where they were asked for; `action` and `propensity` are those of the first.
     """
 
     action: IntArray
@@ -47,6 +51,7 @@ class Decisions:
     scores: Float32Array
     distribution: Float64Array
     features: Float32Array
+    slots: Slots | None = None
 
 
 class DecisionCore:
@@ -65,6 +70,7 @@ class DecisionCore:
         self.context = ContextSchema.from_retailer(retailer)
         self.columns = schema.columns + self.context.columns
         self.actions = retailer.catalogue.action_set(schema)
+        self._catalogue = retailer.catalogue.actions
         self._rules = EligibilityRules(retailer, schema)
         self._targeting = Targeting(retailer, schema)
 
@@ -116,6 +122,11 @@ class DecisionCore:
         now: float,
         rows: IntArray | None = None,
         contacts: ContactCheck | None = None,
+        experiment: Experiment | None = None,
+        groups: GroupArray | None = None,
+        slots: IntArray | None = None,
+        same_subject: BoolArray | None = None,
+        counted: BoolArray | None = None,
     ) -> Decisions:
         """Decide for n customers.
 
@@ -129,6 +140,12 @@ class DecisionCore:
             now: seconds since 1970 UTC.
             rows: int64 (n,), whose states; then `states` may hold other customers too. None for all.
             contacts: the contact rules about these n customers; without it, neither they nor targeting count.
+            experiment: what decides for other groups than the policy's.
+            groups: `Group` codes, uint8 (n,); none for the policy's group alone.
+            slots: results wanted, int64 (n,), each at least 1; none for one.
+            same_subject: whether two results may be about the same category, bool (n,); none for nobody's.
+            counted: actions that contact rules count, bool (A,): of these, one decision has one at most. None for
+                none.
 
         Raises:
             ContextError: `contacts` is about another number of customers.
@@ -164,10 +181,37 @@ class DecisionCore:
             np.equal(reasons, Reason.ELIGIBLE, out=eligible)
             scores = priced(policy, policy.scores(columns if seen is None else columns.take(seen, axis=1)))
             distribution = policy.distribution(scores, eligible)
+            if experiment is not None and groups is not None:
+                experiment.redistribute(distribution, group=groups[block], features=columns, eligible=eligible)
             action = draw(distribution, random[block])
             decided.scores[block], decided.distribution[block], decided.action[block] = scores, distribution, action
             decided.propensity[block] = distribution[np.arange(len(action)), action]
-        return decided
+        return decided if slots is None else self._with_slots(decided, ids, slots, same_subject, counted)
+
+    def _with_slots(
+        self,
+        decided: Decisions,
+        ids: UInt64Array,
+        slots: IntArray,
+        same_subject: BoolArray | None,
+        counted: BoolArray | None,
+    ) -> Decisions:
+        if slots.max(initial=1) == 1:
+            return decided
+        subjects = np.array([action.subject for action in self._catalogue])
+        alone = np.eye(len(subjects), dtype=bool)
+        if counted is not None:
+            alone |= np.outer(counted, counted)
+        different = alone | ((subjects[:, None] == subjects) & (subjects != ANY))
+        drawn = draw_slots(
+            decided.distribution,
+            ids,
+            count=slots,
+            excludes=np.stack([different, alone]),
+            which=np.zeros(len(ids), dtype=np.int64) if same_subject is None else same_subject.astype(np.int64),
+            stream=DRAW_STREAM,
+        )
+        return replace(decided, slots=drawn)
 
     def _columns_of(self, policy: Policy) -> IntArray | None:
         """Positions of the policy's columns in ours; none where they are the same."""

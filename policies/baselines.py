@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -138,6 +138,15 @@ class BusinessRules:
         segment = _segments(log.features, used, edges)
         values = _action_means(log, segment, segments=27, prior_weight=prior_weight)
         return cls(log.actions, log.columns, used, edges, values.astype(np.float32), log.reward_name)
+
+    def with_actions(self, actions: ActionSet) -> BusinessRules:
+        """The same rules over another catalogue; actions they do not know are never their best."""
+        place = {action: a for a, action in enumerate(self.actions.ids)}
+        values = np.full((len(self.values), len(actions)), _NEVER_SEEN, dtype=np.float32)
+        for a, action in enumerate(actions.ids):
+            if action in place:
+                values[:, a] = self.values[:, place[action]]
+        return replace(self, actions=actions, values=values)
 
     def scores(self, features: Float32Array) -> Float32Array:
         """Mean reward of the customer's segment per action, (n, A)."""

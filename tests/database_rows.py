@@ -16,6 +16,7 @@ TO_SCHEMA_1 = (
     "DROP INDEX events_of_customer",
     "DROP INDEX outcomes_of_customer",
     "ALTER TABLE outcomes DROP COLUMN customer_id",
+    *(f"ALTER TABLE decisions DROP COLUMN {column}" for column in ("group_name", "rules", "slots", "joint_propensity")),
     "CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)",
     "INSERT INTO schema_version VALUES (1)",
 )

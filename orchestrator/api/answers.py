@@ -12,6 +12,7 @@ from orchestrator.api.models.decisions import ActionConsidered, DecisionRecord
 from orchestrator.api.models.fields import finite_or_none, timestamp
 from orchestrator.api.models.outcomes import FactReceipt, FactsResponse, OutcomeRecord
 from orchestrator.service.jobs import DecisionMade, Recorded
+from orchestrator.service.layout import LoggedAction
 from orchestrator.storage.tables import Row
 
 
@@ -68,22 +69,31 @@ def facts_response(ids: Sequence[str], recorded: Recorded) -> FactsResponse:
 
 def _decision(made: DecisionMade) -> dict[str, Any]:
     actions = made.layout.actions
-    chosen = actions[made.action]
+    several = {
+        "slots": [{"action": _action(actions[a]), "propensity": p} for a, p in made.slots if actions[a].channel],
+        "joint_propensity": made.joint_propensity,
+    }
     return {
         "decision_id": made.decision_id,
-        "action": {
-            "id": chosen.id,
-            "channel": chosen.channel or None,
-            "intent": chosen.intent or None,
-            "subject": chosen.subject if chosen.channel else None,
-            "discount": chosen.discount,
-            "template": chosen.template or None,
-        },
+        "action": _action(actions[made.action]),
         "propensity": made.propensity,
         "policy_version": made.policy_version,
+        "group": made.group,
         "decided_at": timestamp(made.decided_at),
         "candidates": [
             {"id": actions[a].id, "channel": actions[a].channel or None, "score": score, "probability": probability}
             for a, score, probability in zip(made.ranked, made.ranked_scores, made.ranked_probabilities, strict=True)
         ],
+        **({} if made.joint_propensity is None else several),
+    }
+
+
+def _action(action: LoggedAction) -> dict[str, Any]:
+    return {
+        "id": action.id,
+        "channel": action.channel or None,
+        "intent": action.intent or None,
+        "subject": action.subject if action.channel else None,
+        "discount": action.discount,
+        "template": action.template or None,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -48,6 +49,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Intent = Literal["inspire", "complete_look", "offer", "back_in_stock", "recall", "service", "thank"]
+GroupName = Literal["policy", "random", "business_rules", "control"]
 Status = Literal["draft", "live", "paused", "archived"]
 
 
@@ -170,6 +172,28 @@ class Exploration(Settings):
     hold: Share = 0.0
 
 
+class Groups(Settings):
+    """Experiment groups, by a salted hash of the customer's id.
+
+    Attributes:
+        salt: another salt puts other customers into each group.
+        shares: of customers per group; one not listed has none.
+        business_rules: directory of the rules that decide for the group of that name; relative to the configuration.
+    """
+
+    salt: Annotated[str, Field(min_length=1)] = "journey"
+    shares: dict[GroupName, Share] = {"policy": 1.0}
+    business_rules: Path | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Groups:
+        if abs((total := sum(self.shares.values())) - 1.0) > 1e-9:
+            raise ValueError(f"shares add up to {total:g}; they must add up to 1")
+        if self.shares.get("business_rules") and self.business_rules is None:
+            raise ValueError("business_rules has a share but no rules; give the directory `journey train` put them in")
+        return self
+
+
 class Serving(Settings):
     """`serving.yaml`: the HTTP service."""
 
@@ -178,6 +202,7 @@ class Serving(Settings):
     database: Annotated[str, Field(pattern=r"^(sqlite:///.+|postgresql(\+psycopg)?://.*/.+)$")] = "sqlite:///journey.db"
     champion_poll_seconds: Annotated[float, Field(gt=0)] = 2.0
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
+    groups: Groups = Groups()
 
 
 class Training(Settings):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from orchestrator.decisions import DecisionCore, Decisions, id_words
+from orchestrator.groups import Assignment, Experiment, Group, GroupArray
 from orchestrator.service.contact_facts import ContactReader
 from orchestrator.service.errors import KeyReusedError, ServiceError, UnknownCustomerError
 from orchestrator.service.identifiers import decision_ids
@@ -21,7 +21,7 @@ from orchestrator.service.ranking import rank
 from orchestrator.service.serving_policy import PolicyHolder, ServedPolicy
 from orchestrator.storage.log import read_decisions, read_key_uses, write_rows
 from orchestrator.storage.tables import Row, contacts, decisions, idempotency
-from policies.arrays import BoolArray
+from policies.slots import NOTHING, Slots
 
 
 class Decider:
@@ -32,10 +32,24 @@ class Decider:
         layout: what the positions of the core's arrays mean; in the log already.
         policies: holds the policy that serves. A batch takes it once, so each decision is of one version.
         contacts: reads what contact rules look at.
+        groups: whose customers the policy decides for.
+        experiment: decides for the others.
     """
 
-    def __init__(self, core: DecisionCore, *, layout: Layout, policies: PolicyHolder, contacts: ContactReader) -> None:
+    def __init__(
+        self,
+        core: DecisionCore,
+        *,
+        layout: Layout,
+        policies: PolicyHolder,
+        contacts: ContactReader,
+        groups: Assignment,
+        experiment: Experiment,
+    ) -> None:
         self._core = core
+        self._groups = groups
+        self._experiment = experiment
+        self._rules = experiment.fingerprint
         self._contacts = contacts
         self._layout = layout
         self._policies = policies
@@ -91,10 +105,12 @@ class Decider:
         ids = decision_ids(len(jobs), now=now)
         facts = self._contacts.read(connection, [job.customer_id for job in jobs], now=now)
         made: dict[int, DecisionMade] = {}
-        rows: list[Row] = []
+        groups = self._groups.of([job.customer_id for job in jobs])
+        slots = np.array([job.slots for job in jobs])
         for turn in _turns([job.customer_id for job in jobs]) if self._contacts.counts else [list(range(len(jobs)))]:
             whom, named = [jobs[i] for i in turn], [ids[i] for i in turn]
             customer_ids = [job.customer_id for job in whom]
+            places = np.array(turn)
             decided = self._core.decide(
                 served.policy,
                 states=profiles.states[profiles.rows(customer_ids)],
@@ -103,12 +119,18 @@ class Decider:
                 ids=id_words(named),
                 now=now,
                 contacts=self._contacts.check(facts, customer_ids, now=now),
+                experiment=self._experiment,
+                groups=groups[places],
+                slots=slots[places],
+                same_subject=np.array([job.same_subject for job in whom]),
+                counted=self._contacts.is_contact,
             )
-            rows += _rows(whom, named, decided, version=served.version, layout=self._layout.id, now=now)
-            made.update(zip(turn, self._made(whom, named, decided, served=served, now=now), strict=True))
-            reached = np.flatnonzero(self._contacts.is_contact[decided.action])
-            codes = decided.action[reached]  # the rules' codes of the catalogue's actions are their columns
-            facts = facts.with_contacts([customer_ids[i] for i in reached.tolist()], action=codes, now=now)
+            of_turn = list(self._made(whom, named, decided, served=served, groups=groups[places], now=now))
+            made.update(zip(turn, of_turn, strict=True))
+            reached = [(m.customer_id, action) for m in of_turn if (action := self._contact_in(m)) is not None]
+            codes = np.array([a for _, a in reached], dtype=np.int64)  # of the catalogue's actions: their columns
+            facts = facts.with_contacts([customer for customer, _ in reached], action=codes, now=now)
+        rows = [_row(made[i]) for i in range(len(jobs))]
         write_rows(connection, decisions, rows)
         keys = [
             {"key": job.key, "fingerprint": job.fingerprint, "decision_id": decision_id}
@@ -116,12 +138,42 @@ class Decider:
             if job.key is not None
         ]
         write_rows(connection, idempotency, keys)
-        write_rows(connection, contacts, list(_contact_rows(rows, self._layout, self._contacts.is_contact)))
+        write_rows(connection, contacts, list(self._contact_rows(made.values())))
         return [made[i] for i in range(len(jobs))]
 
+    def _contact_in(self, made: DecisionMade) -> int | None:
+        """The action of a decision that is a contact, if there is one; several slots have one at most."""
+        chosen = [action for action, _ in made.slots] or [made.action]
+        return next((action for action in chosen if self._contacts.is_contact[action]), None)
+
+    def _contact_rows(self, made: Iterable[DecisionMade]) -> Iterator[Row]:
+        """What the ledger keeps of those decisions that are contacts."""
+        for decision in made:
+            reached = self._contact_in(decision)
+            if reached is not None:
+                action = self._layout.actions[reached]
+                yield {
+                    "decision_id": decision.decision_id,
+                    "customer_id": decision.customer_id,
+                    "action": action.id,
+                    "channel": action.channel,
+                    "intent": action.intent,
+                    "decided_at": decision.decided_at,
+                    "last_at": decision.decided_at,
+                }
+
     def _made(
-        self, jobs: Sequence[DecisionJob], ids: Sequence[str], decided: Decisions, *, served: ServedPolicy, now: float
+        self,
+        jobs: Sequence[DecisionJob],
+        ids: Sequence[str],
+        decided: Decisions,
+        *,
+        served: ServedPolicy,
+        groups: GroupArray,
+        now: float,
     ) -> Iterator[DecisionMade]:
+        joint = decided.propensity if decided.slots is None else decided.slots.joint
+        labels = [Group(code).label for code in groups.tolist()]
         ranking = rank(decided.scores, decided.distribution, decided.eligible, decided.action)
         for i, (job, decision_id) in enumerate(zip(jobs, ids, strict=True)):
             yield DecisionMade(
@@ -138,6 +190,10 @@ class Decider:
                 scores=decided.scores[i],
                 distribution=decided.distribution[i],
                 features=decided.features[i],
+                group=labels[i],
+                rules=self._rules if groups[i] == Group.BUSINESS_RULES else "",
+                slots=_slots(decided.slots, i) if job.slots > 1 else (),
+                joint_propensity=float(joint[i]) if job.slots > 1 else None,
                 ranked=ranking.actions[i],
                 ranked_scores=ranking.scores[i],
                 ranked_probabilities=ranking.probabilities[i],
@@ -166,53 +222,44 @@ def made_from_row(row: Row) -> DecisionMade:
         scores=scores,
         distribution=distribution,
         features=np.frombuffer(row["features"], dtype=np.float32),
+        group=row["group_name"] or Group.POLICY.label,
+        rules=row["rules"] or "",
+        slots=[(action, propensity) for action, propensity in json.loads(row["slots"] or "[]")],
+        joint_propensity=row["joint_propensity"],
         ranked=ranking.actions[0],
         ranked_scores=ranking.scores[0],
         ranked_probabilities=ranking.probabilities[0],
     )
 
 
-def _rows(
-    jobs: Sequence[DecisionJob], ids: Sequence[str], decided: Decisions, *, version: str, layout: str, now: float
-) -> Iterator[Row]:
-    features = _split(decided.features)
-    eligible = _split(np.packbits(decided.eligible, axis=1))
-    reasons = _split(decided.reasons)
-    scores = _split(decided.scores)
-    distribution = _split(decided.distribution)
-    actions, propensities = decided.action.tolist(), decided.propensity.tolist()
-    for i, (job, decision_id) in enumerate(zip(jobs, ids, strict=True)):
-        yield {
-            "decision_id": decision_id,
-            "customer_id": job.customer_id,
-            "decided_at": now,
-            "policy_version": version,
-            "layout_id": layout,
-            "action": actions[i],
-            "propensity": propensities[i],
-            "request": job.request,
-            "features": features[i],
-            "eligible": eligible[i],
-            "reasons": reasons[i],
-            "scores": scores[i],
-            "distribution": distribution[i],
-        }
+def _row(made: DecisionMade) -> Row:
+    """A decision as the log keeps it."""
+    return {
+        "decision_id": made.decision_id,
+        "customer_id": made.customer_id,
+        "decided_at": made.decided_at,
+        "policy_version": made.policy_version,
+        "layout_id": made.layout.id,
+        "action": made.action,
+        "propensity": made.propensity,
+        "request": made.request,
+        "features": made.features.tobytes(),
+        "eligible": np.packbits(made.eligible).tobytes(),
+        "reasons": made.reasons.tobytes(),
+        "scores": made.scores.tobytes(),
+        "distribution": made.distribution.tobytes(),
+        "group_name": made.group,
+        "rules": made.rules or None,
+        "slots": json.dumps(made.slots) if made.slots else None,
+        "joint_propensity": made.joint_propensity,
+    }
 
 
-def _contact_rows(rows: Sequence[Row], layout: Layout, is_contact: BoolArray) -> Iterator[Row]:
-    """What the ledger keeps of those decisions that are contacts."""
-    for row in rows:
-        if is_contact[row["action"]]:
-            action = layout.actions[row["action"]]
-            yield {
-                "decision_id": row["decision_id"],
-                "customer_id": row["customer_id"],
-                "action": action.id,
-                "channel": action.channel,
-                "intent": action.intent,
-                "decided_at": row["decided_at"],
-                "last_at": row["decided_at"],
-            }
+def _slots(slots: Slots | None, i: int) -> list[tuple[int, float]]:
+    """Actions with their propensities, up to the first empty slot."""
+    assert slots is not None  # noqa: S101 - several were asked for
+    found = zip(slots.action[i].tolist(), slots.propensity[i].tolist(), strict=True)
+    return [(action, propensity) for action, propensity in found if action != NOTHING]
 
 
 def _turns(customer_ids: Sequence[str]) -> list[list[int]]:
@@ -229,13 +276,6 @@ def _turns(customer_ids: Sequence[str]) -> list[list[int]]:
         turns[asked[customer]].append(i)
         asked[customer] += 1
     return turns
-
-
-def _split(array: NDArray[Any]) -> list[bytes]:
-    """The bytes of each row."""
-    whole = array.tobytes()
-    width = len(whole) // len(array)
-    return [whole[start : start + width] for start in range(0, len(whole), width)]
 
 
 def _reused() -> KeyReusedError:

@@ -20,6 +20,8 @@ class DecisionJob:
         channels: channels allowed; empty for all.
         context: what is known only now, as `ContextSchema.encode` takes it.
         request: the request as JSON, without the customer id, for the log.
+        slots: results wanted for the place asked about.
+        same_subject: whether two of them may be about the same category.
         key: idempotency key, if the client gave one.
         fingerprint: digest of the request, to tell a repeat from another use of `key`.
     """
@@ -28,6 +30,8 @@ class DecisionJob:
     channels: tuple[str, ...]
     context: Mapping[str, Any]
     request: str
+    slots: int = 1
+    same_subject: bool = False
     key: str | None = None
     fingerprint: str = ""
 
@@ -49,7 +53,7 @@ class EventsJob:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A fact that followed a decision; `timestamp` in seconds since 1970 UTC, `value` in money."""
+    """A fact that followed a decision; `timestamp` in seconds since 1970 UTC, `value` in money, `slot` from 1."""
 
     outcome_id: str
     decision_id: str
@@ -57,6 +61,7 @@ class Outcome:
     value: float
     timestamp: float
     body: str
+    slot: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,13 @@ class DecisionMade:
         eligible: bool (A,).
         reasons: uint8 (A,), why not eligible; 0 where eligible.
         scores: float32 (A,), expected reward.
-        distribution: float64 (A,).
+        distribution: float64 (A,), of the first slot.
         features: float32 (F,).
+        group: what decided: `Group.label`.
+        rules: fingerprint of the rules that decided in the group of business rules, empty in others.
+        slots: action by slot where several results were asked for, as an index, and its probability given those
+            before it; empty otherwise.
+        joint_propensity: probability of the whole selection; none where one result was asked for.
         ranked: the best eligible actions, best score first, at most `MOST_RANKED`.
         ranked_scores: their scores.
         ranked_probabilities: their probabilities.
@@ -98,6 +108,10 @@ class DecisionMade:
     scores: Float32Array
     distribution: Float64Array
     features: Float32Array
+    group: str
+    rules: str
+    slots: Sequence[tuple[int, float]]
+    joint_propensity: float | None
     ranked: Sequence[int]
     ranked_scores: Sequence[float]
     ranked_probabilities: Sequence[float]

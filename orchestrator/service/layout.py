@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from policies.actions import ActionSet
 
 if TYPE_CHECKING:
     from orchestrator.config import Catalogue
@@ -32,28 +35,34 @@ class Layout:
         actions: in column order.
         columns: names of the features, in order.
         reasons: name of each reason code; position 0 is the eligible.
+        action_set: the actions as policies saw them, costs too, to repeat decisions with; none in old logs.
     """
 
     id: str
     actions: tuple[LoggedAction, ...]
     columns: tuple[str, ...]
     reasons: tuple[str, ...]
+    action_set: ActionSet | None = None
 
     @classmethod
-    def of(cls, catalogue: Catalogue, *, columns: tuple[str, ...], reasons: tuple[str, ...]) -> Layout:
+    def of(
+        cls, catalogue: Catalogue, *, columns: tuple[str, ...], reasons: tuple[str, ...], action_set: ActionSet
+    ) -> Layout:
         """The layout of decisions over this catalogue."""
         actions = tuple(
             LoggedAction(a.id, a.channel, a.intent, a.subject, a.discount, a.template) for a in catalogue.actions
         )
-        draft = cls(id="", actions=actions, columns=columns, reasons=reasons)
-        return cls(id=digest(draft.to_json()), actions=actions, columns=columns, reasons=reasons)
+        draft = cls("", actions, columns, reasons, action_set)
+        return replace(draft, id=digest(draft.to_json()))
 
     def to_json(self) -> str:
         """As kept in the log; the id is not part of it."""
         actions = [asdict(action) for action in self.actions]
-        return json.dumps({"actions": actions, "columns": self.columns, "reasons": self.reasons})
+        known = {"actions": actions, "columns": self.columns, "reasons": self.reasons}
+        return json.dumps(known if self.action_set is None else {**known, "action_set": self.action_set.to_json()})
 
     @classmethod
+    @lru_cache(maxsize=64)
     def from_json(cls, layout_id: str, body: str) -> Layout:
         """Read what `to_json` wrote."""
         data = json.loads(body)
@@ -62,6 +71,7 @@ class Layout:
             actions=tuple(LoggedAction(**action) for action in data["actions"]),
             columns=tuple(data["columns"]),
             reasons=tuple(data["reasons"]),
+            action_set=ActionSet.from_json(data["action_set"]) if "action_set" in data else None,
         )
 
 

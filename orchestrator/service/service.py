@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.config import Retailer
 from orchestrator.decisions import DecisionCore
+from orchestrator.groups import Assignment, Experiment, business_rules
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.contact_facts import ContactReader
 from orchestrator.service.deciding import Decider, made_from_row
@@ -56,6 +57,8 @@ class Service:
         self.settings = settings
         self.schema = ProfileSchema.from_retailer(settings.retailer)
         self.core = DecisionCore(settings.retailer, self.schema)
+        rules = business_rules(settings.retailer)
+        self._experiment = Experiment.of(rules, actions=self.core.actions, columns=self.core.columns)
         self.policies = PolicyHolder()
         self._watcher = ChampionWatcher(
             self.policies,
@@ -77,6 +80,8 @@ class Service:
                 layout=self._layout,
                 policies=self.policies,
                 contacts=ContactReader(self.settings.retailer),
+                groups=Assignment(self.settings.retailer.serving.groups),
+                experiment=self._experiment,
             ),
             clock=self.settings.clock,
         )
@@ -142,7 +147,10 @@ class Service:
 
     @property
     def _layout(self) -> Layout:
-        return Layout.of(self.settings.retailer.catalogue, columns=self.core.columns, reasons=self.core.reasons)
+        core = self.core
+        return Layout.of(
+            self.settings.retailer.catalogue, columns=core.columns, reasons=core.reasons, action_set=core.actions
+        )
 
     @property
     def _profile_layout(self) -> str:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -94,7 +94,13 @@ decisions = Table(
     Column("eligible", LargeBinary, nullable=False, comment="(A,) packed bits"),
     Column("reasons", LargeBinary, nullable=False, comment="uint8 (A,), 0 where eligible"),
     Column("scores", LargeBinary, nullable=False, comment="float32 (A,)"),
-    Column("distribution", LargeBinary, nullable=False, comment="float64 (A,)"),
+    Column("distribution", LargeBinary, nullable=False, comment="float64 (A,), of the first slot"),
+    Column("group_name", String, comment="what decided; none in old rows: policy"),
+    Column("rules", String, comment="fingerprint of the rules that decided, where they did"),
+    Column(
+        "slots", Text, comment="JSON, where several were asked for: [action, propensity given those before it] each"
+    ),
+    Column("joint_propensity", Double, comment="of the whole selection, where several were asked for"),
 )
 
 idempotency = Table(

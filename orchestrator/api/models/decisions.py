@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -43,11 +43,17 @@ class DecisionRequest(Body):
     )
     placement: Name | None = Field(default=None, description="One place to fill, instead of `channels`.")
     context: DecisionContext = DecisionContext()
+    slots: Annotated[int, Field(ge=1, le=20)] = Field(
+        default=1, description="Results wanted for the placement, best guesses of one draw without replacement."
+    )
+    same_subject: bool = Field(default=False, description="Whether two results may be about the same category.")
 
     @model_validator(mode="after")
     def _one_target(self) -> DecisionRequest:
         if self.channels is not None and self.placement is not None:
             raise ValueError("channels and placement are both given; send one of them")
+        if self.slots > 1 and self.placement is None:
+            raise ValueError("slots above 1 are for a placement; name the placement, or leave slots out")
         if self.channels is not None and len(set(self.channels)) < len(self.channels):
             raise ValueError("channels names one twice; send each once")
         return self
@@ -73,6 +79,13 @@ class Candidate(BaseModel):
     probability: float = Field(description="Chance this decision gave it.")
 
 
+class Slot(BaseModel):
+    """One of several results."""
+
+    action: ActionChosen
+    propensity: float = Field(description="Probability with which it was drawn, given the results before it.")
+
+
 class DecisionResponse(BaseModel):
     """The decision; it is in the log already."""
 
@@ -91,6 +104,7 @@ class DecisionResponse(BaseModel):
                     },
                     "propensity": 0.83,
                     "policy_version": "7",
+                    "group": "policy",
                     "decided_at": "2026-01-20T18:04:05.123456Z",
                     "candidates": [
                         {"id": "email.inspire.pantry", "channel": "email", "score": 0.41, "probability": 0.83},
@@ -105,9 +119,20 @@ class DecisionResponse(BaseModel):
     action: ActionChosen
     propensity: float = Field(description="Probability with which this action was chosen.")
     policy_version: str
+    group: Literal["policy", "random", "business_rules", "control"] = Field(
+        description="Experiment group of the customer: what decided."
+    )
     decided_at: datetime
     candidates: list[Candidate] = Field(
         description="Eligible actions, best score first, at most 20; always with the chosen one."
+    )
+    slots: list[Slot] | None = Field(
+        default=None,
+        description="Where several were asked for: results in order, the first of them `action`; fewer than asked "
+        "for if `hold` was drawn or nothing more was eligible, and none if `action` is `hold`.",
+    )
+    joint_propensity: float | None = Field(
+        default=None, description="Probability of this whole selection in this order, where several were asked for."
     )
 
 

@@ -40,12 +40,14 @@ async def decide(body: DecisionRequest, http: Request) -> Response:
     """Choose among the eligible actions, log the choice with its probability, and answer it."""
     # Read here, not injected: on this route alone, a dependency and a header cost a quarter of a request.
     service, idempotency_key = service_of(http), _idempotency_key(http)
-    request = body.model_dump_json(exclude={"customer_id"}, exclude_none=True)
+    request = body.model_dump_json(exclude={"customer_id"}, exclude_none=True, exclude_defaults=True)
     job = DecisionJob(
         customer_id=body.customer_id,
         channels=_channels(body, service),
         context=_context(body, service),
         request=request,
+        slots=body.slots,
+        same_subject=body.same_subject,
         key=idempotency_key,
         fingerprint=digest(body.customer_id + request) if idempotency_key else "",
     )
