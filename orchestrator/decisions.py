@@ -111,6 +111,10 @@ class DecisionCore:
         """
         return self._rules.asked(channels)
 
+    def targeted(self, *, features: Float32Array, states: Float64Array, now: float) -> BoolArray:
+        """Which conditions of the catalogue hold for n customers; bool (n, E), see `Targeting.holds`."""
+        return self._targeting.holds(features=features, states=states, now=now)
+
     def decide(
         self,
         policy: Policy,

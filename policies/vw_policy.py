@@ -202,6 +202,19 @@ class VWPolicy:
         # BLAS may round differently for another memory order; bits must not depend on the caller's.
         return _blockwise(np.ascontiguousarray(features), *self._matrix)
 
+    def contributions(self, features: Float32Array) -> Float32Array:
+        """What each column adds to each action's score, float32 (F, A), from one row of features, float32 (F,).
+
+        With the intercept of each action, which is no customer's, they sum to its score up to rounding.
+
+        Raises:
+            FeatureError: wrong number of columns, or a value is not finite; or the policy is not compiled.
+        """
+        self.scores(features[None])  # checks, and compiles
+        if self._matrix is None:
+            raise FeatureError("only compiled policies tell what each column contributes")
+        return features[:, None] * self._matrix[0]
+
     def vw_scores(self, features: Float32Array) -> Float32Array:
         """The same by VW's own `predict_one`: the reference, and the path of what cannot be compiled."""
         self._check(features)

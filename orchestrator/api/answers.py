@@ -8,9 +8,18 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from orchestrator.api.models.decisions import ActionConsidered, DecisionRecord
+from orchestrator.api.models.decisions import (
+    ActionConsidered,
+    ActionExplained,
+    DecisionRecord,
+    Explanation,
+    Need,
+    ScorePart,
+)
 from orchestrator.api.models.fields import finite_or_none, timestamp
 from orchestrator.api.models.outcomes import FactReceipt, FactsResponse, OutcomeRecord
+from orchestrator.decisions import DecisionCore
+from orchestrator.service.explaining import Contribution, Explained
 from orchestrator.service.jobs import DecisionMade, Recorded
 from orchestrator.service.layout import LoggedAction
 from orchestrator.storage.tables import Row
@@ -21,9 +30,12 @@ def decision_json(made: DecisionMade) -> bytes:
     return to_json(_decision(made))
 
 
-def decision_record(made: DecisionMade, outcomes: Sequence[Row]) -> DecisionRecord:
+def decision_record(
+    made: DecisionMade, outcomes: Sequence[Row], parts: Sequence[Sequence[Contribution]] | None
+) -> DecisionRecord:
     """A decision with all its reasons, and what followed."""
     layout = made.layout
+    prices = [None] * len(layout.actions) if layout.action_set is None else layout.action_set.cost.tolist()
     return DecisionRecord.model_validate(
         {
             **_decision(made),
@@ -36,7 +48,9 @@ def decision_record(made: DecisionMade, outcomes: Sequence[Row]) -> DecisionReco
                     eligible=bool(made.eligible[a]),
                     reason=None if made.eligible[a] else layout.reasons[made.reasons[a]],
                     score=finite_or_none(float(made.scores[a])),
+                    price=prices[a],
                     probability=float(made.distribution[a]),
+                    contributions=None if parts is None else _score_parts(parts[a]),
                 )
                 for a, action in enumerate(layout.actions)
             ],
@@ -45,6 +59,7 @@ def decision_record(made: DecisionMade, outcomes: Sequence[Row]) -> DecisionReco
                     outcome_id=row["outcome_id"],
                     type=row["type"],
                     value=row["value"],
+                    slot=json.loads(row["body"]).get("slot", 1),
                     timestamp=timestamp(row["timestamp"]),
                     received_at=timestamp(row["received_at"]),
                 )
@@ -52,6 +67,44 @@ def decision_record(made: DecisionMade, outcomes: Sequence[Row]) -> DecisionReco
             ],
         }
     )
+
+
+def explanation(found: Explained, core: DecisionCore) -> Explanation:
+    """What would be decided, action by action."""
+    decided, prices = found.decided, core.actions.cost.tolist()
+    return Explanation(
+        policy_version=found.policy_version,
+        group=found.group,
+        at=timestamp(found.at),
+        features=dict(zip(core.columns, decided.features[0].tolist(), strict=True)),
+        actions=[
+            ActionExplained(
+                id=action,
+                eligible=bool(decided.eligible[0, a]),
+                reason=core.reasons[decided.reasons[0, a]] or None,
+                score=finite_or_none(float(decided.scores[0, a])),
+                price=prices[a],
+                probability=float(decided.distribution[0, a]),
+                contributions=_score_parts(found.contributions[a]),
+                needs=[
+                    Need(
+                        reason=need.reason.name.lower(),
+                        rule=need.rule or None,
+                        change=need.change,
+                        count=need.count,
+                        limit=need.limit,
+                        allowed_at=None if need.allowed_at is None else timestamp(need.allowed_at),
+                    )
+                    for need in found.needs[a]
+                ],
+            )
+            for a, action in enumerate(core.actions.ids)
+        ],
+    )
+
+
+def _score_parts(parts: Sequence[Contribution]) -> list[ScorePart]:
+    return [ScorePart(column=part.column, value=part.value, amount=part.amount) for part in parts]
 
 
 def facts_response(ids: Sequence[str], recorded: Recorded) -> FactsResponse:

@@ -55,7 +55,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
     app.add_middleware(RequestIds)
     add_problem_handlers(app)
-    for routes in (decisions, events, outcomes, policy, health):
-        app.include_router(routes.router)
+    routers = (decisions.router, decisions.explain_router, events.router, outcomes.router, policy.router, health.router)
+    for router in routers:
+        app.include_router(router)
     add_docs(app)
     return app

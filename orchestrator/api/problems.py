@@ -150,6 +150,7 @@ _REFUSALS: dict[type[service.ServiceError], tuple[int, str, str]] = {
         "unknown-customer",
         "send an event for this customer to POST /v1/events first",
     ),
+    service.UnknownSlotError: (422, "unknown-slot", "use the place of one of the decision's slots, 1 for the first"),
     service.UnknownDecisionError: (404, "unknown-decision", "use a decision_id answered by POST /v1/decisions"),
     service.KeyReusedError: (409, "idempotency-key-reused", "use a new Idempotency-Key for a new request"),
     service.NoPolicyError: (

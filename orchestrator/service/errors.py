@@ -3,6 +3,7 @@
 ServiceError
 ├── UnknownCustomerError    no event of this customer was ever received
 ├── UnknownDecisionError    no decision has this id
+├── UnknownSlotError        an outcome of a result that the decision does not have
 ├── KeyReusedError          an idempotency key came back with another request
 ├── NoPolicyError           nothing is promoted yet
 ├── OverloadedError         the queue is full
@@ -21,6 +22,10 @@ class UnknownCustomerError(ServiceError):
 
 class UnknownDecisionError(ServiceError):
     """No decision has this id."""
+
+
+class UnknownSlotError(ServiceError):
+    """An outcome of a result that the decision does not have."""
 
 
 class KeyReusedError(ServiceError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ from sqlalchemy import Connection
 from orchestrator.config.models import DELIVERY
 from orchestrator.profiles import EVENT_TYPES, Events, ProfileSchema, apply
 from orchestrator.profiles.types import NEEDS_CHANNEL, NONE
-from orchestrator.service.errors import ServiceError, UnknownDecisionError
+from orchestrator.service.errors import ServiceError, UnknownDecisionError, UnknownSlotError
 from orchestrator.service.jobs import EventsJob, OutcomesJob, Recorded
 from orchestrator.service.layout import Layout
 from orchestrator.service.profiles_batch import ProfilesBatch
@@ -23,18 +24,19 @@ from orchestrator.storage.tables import outcomes as outcomes_table
 
 @dataclass(frozen=True)
 class Decided:
-    """What an outcome needs to know of its decision; `channel` is empty for `hold`."""
+    """What an outcome needs to know of its decision; `channel` is empty for `hold`, `slots` are the results it has."""
 
     customer_id: str
     channel: str
+    slots: int
 
 
-def decided_from(rows: Mapping[str, tuple[str, str, int]]) -> dict[str, Decided]:
+def decided_from(rows: Mapping[str, tuple[str, str, int, str | None]]) -> dict[str, Decided]:
     """From the rows of `read_decided`."""
     layouts = {body: Layout.from_json("", body) for body in {row[1] for row in rows.values()}}
     return {
-        decision_id: Decided(customer, layouts[body].actions[action].channel)
-        for decision_id, (customer, body, action) in rows.items()
+        decision_id: Decided(customer, layouts[body].actions[action].channel, len(json.loads(slots)) if slots else 1)
+        for decision_id, (customer, body, action, slots) in rows.items()
     }
 
 
@@ -80,6 +82,13 @@ def record_outcomes(
         if unknown:
             place = "" if len(job.outcomes) == 1 else f"[{unknown[0]}]."
             answers.append(UnknownDecisionError(f"{place}decision_id is of no decision in the log"))
+            continue
+        beyond = [i for i, o in enumerate(job.outcomes) if o.slot > decided[o.decision_id].slots]
+        if beyond:
+            place = "" if len(job.outcomes) == 1 else f"[{beyond[0]}]."
+            outcome = job.outcomes[beyond[0]]
+            has = decided[outcome.decision_id].slots
+            answers.append(UnknownSlotError(f"{place}slot = {outcome.slot}: the decision has {has}"))
             continue
         new = []
         for outcome in job.outcomes:

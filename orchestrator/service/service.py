@@ -19,6 +19,7 @@ from orchestrator.profiles import ProfileSchema
 from orchestrator.service.contact_facts import ContactReader
 from orchestrator.service.deciding import Decider, made_from_row
 from orchestrator.service.errors import StorageUnavailableError, UnknownDecisionError
+from orchestrator.service.explaining import Contribution, Explained, Explainer, contributions
 from orchestrator.service.gathering import Gatherer
 from orchestrator.service.jobs import Answer, DecisionJob, DecisionMade, EventsJob, Job, OutcomesJob, Recorded
 from orchestrator.service.layout import Layout
@@ -60,6 +61,14 @@ class Service:
         rules = business_rules(settings.retailer)
         self._experiment = Experiment.of(rules, actions=self.core.actions, columns=self.core.columns)
         self.policies = PolicyHolder()
+        self._groups = Assignment(settings.retailer.serving.groups)
+        self._explainer = Explainer(
+            self.core,
+            settings.retailer,
+            policies=self.policies,
+            groups=self._groups,
+            experiment=self._experiment,
+        )
         self._watcher = ChampionWatcher(
             self.policies,
             champion=settings.champion,
@@ -80,7 +89,7 @@ class Service:
                 layout=self._layout,
                 policies=self.policies,
                 contacts=ContactReader(self.settings.retailer),
-                groups=Assignment(self.settings.retailer.serving.groups),
+                groups=self._groups,
                 experiment=self._experiment,
             ),
             clock=self.settings.clock,
@@ -135,6 +144,21 @@ class Service:
         """
         return await asyncio.to_thread(self._read_decision, decision_id)
 
+    async def explain(self, job: DecisionJob) -> Explained:
+        """What would be decided now and why; writes nothing and counts no contact.
+
+        Raises:
+            ServiceError: refused.
+        """
+        return await asyncio.to_thread(self._explain, job)
+
+    def contributions_to(self, made: DecisionMade) -> tuple[tuple[Contribution, ...], ...] | None:
+        """What each action's score of a logged decision owes most to; none if another policy serves by now."""
+        served = self.policies.current
+        if served is None or served.version != made.policy_version or made.layout.id != self._layout.id:
+            return None
+        return contributions(served.policy, made.features, columns=made.layout.columns)
+
     async def check_ready(self) -> None:
         """Check that decisions can be made.
 
@@ -181,6 +205,13 @@ class Service:
                 if found is None:
                     raise UnknownDecisionError("no decision has this id")
                 return made_from_row(found), read_outcomes(connection, decision_id)
+        except SQLAlchemyError as error:
+            raise StorageUnavailableError("the database cannot be read") from error
+
+    def _explain(self, job: DecisionJob) -> Explained:
+        try:
+            with self._reading.connect() as connection:
+                return self._explainer.explain(connection, self.schema, job, now=self.settings.clock())
         except SQLAlchemyError as error:
             raise StorageUnavailableError("the database cannot be read") from error
 

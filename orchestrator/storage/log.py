@@ -80,11 +80,11 @@ def read_decisions(connection: Connection, decision_ids: Sequence[str]) -> dict[
     return {row.decision_id: dict(row._mapping) for row in found}
 
 
-def read_decided(connection: Connection, decision_ids: Sequence[str]) -> dict[str, tuple[str, str, int]]:
-    """Customer id, layout as JSON and action index of the decisions that exist, by decision id."""
+def read_decided(connection: Connection, decision_ids: Sequence[str]) -> dict[str, tuple[str, str, int, str | None]]:
+    """Customer id, layout as JSON, action index and slots as JSON of the decisions that exist, by decision id."""
     d = decisions.c
-    query = select(d.decision_id, d.customer_id, layouts.c.body, d.action).join_from(decisions, layouts)
-    return {row[0]: (row[1], row[2], row[3]) for row in _where_any(connection, query, d.decision_id, decision_ids)}
+    query = select(d.decision_id, d.customer_id, layouts.c.body, d.action, d.slots).join_from(decisions, layouts)
+    return {row[0]: tuple(row[1:]) for row in _where_any(connection, query, d.decision_id, decision_ids)}
 
 
 def read_outcomes(connection: Connection, decision_id: str) -> list[Row]:

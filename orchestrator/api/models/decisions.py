@@ -136,14 +136,53 @@ class DecisionResponse(BaseModel):
     )
 
 
+class ScorePart(BaseModel):
+    """What one thing known about the customer adds to a score."""
+
+    column: str
+    value: float = Field(description="As the policy saw it: on a scale around 1.")
+    amount: float = Field(description="Added to the score, compared with what it adds to that of `hold`.")
+
+
 class ActionConsidered(BaseModel):
     """One action of the catalogue as this decision saw it."""
 
     id: str
     eligible: bool
     reason: str | None = Field(description="Why it was not eligible.")
-    score: float | None
+    score: float | None = Field(description="Expected reward less the action's price, as explored.")
+    price: float | None = Field(description="Its cost, subtracted where scores are money; none in old decisions.")
     probability: float
+    contributions: list[ScorePart] | None = Field(
+        description="What the score owes most to, largest first; none if another policy serves by now."
+    )
+
+
+class Need(BaseModel):
+    """Something that must change before an action may be taken."""
+
+    reason: str
+    rule: str | None = Field(description="Its name in contacts.yaml, or the condition.")
+    change: str = Field(description="What would help.")
+    count: int | None = Field(description="Contacts counted now, of a cap or gap.")
+    limit: int | None = Field(description="Contacts at which it blocks.")
+    allowed_at: datetime | None = Field(description="When time alone helps; none where it does not.")
+
+
+class ActionExplained(ActionConsidered):
+    """One action of the catalogue now, and what keeps it from being taken."""
+
+    needs: list[Need] = Field(description="Everything that must change before it is eligible; empty where it is.")
+
+
+class Explanation(BaseModel):
+    """What would be decided now, and why; nothing was logged, and no contact counted."""
+
+    policy_version: str
+    group: Literal["policy", "random", "business_rules", "control"]
+    at: datetime
+    features: dict[str, float] = Field(description="What the policy sees, by column.")
+    actions: list[ActionExplained] = Field(description="The whole catalogue, in the policy's order.")
 
 
 class DecisionRecord(DecisionResponse):

@@ -37,6 +37,9 @@ class OutcomeRequest(Body):
     )
     value: Amount = Field(default=0.0, description="Money it carries, such as an order total or what was paid back.")
     timestamp: PastTime | None = Field(default=None, description="When it happened; now if left out.")
+    slot: Annotated[int, Field(ge=1, le=20)] = Field(
+        default=1, description="Which result it is about, where a decision has several: 1 for the first."
+    )
 
 
 def one_or_many(body: object) -> str:
@@ -78,5 +81,6 @@ class OutcomeRecord(BaseModel):
     outcome_id: str
     type: str
     value: float
+    slot: int
     timestamp: datetime
     received_at: datetime

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from orchestrator.api.answers import decision_json, decision_record
+from orchestrator.api.answers import decision_json, decision_record, explanation
 from orchestrator.api.deps import ServiceDep, service_of
-from orchestrator.api.models.decisions import DecisionRecord, DecisionRequest, DecisionResponse
+from orchestrator.api.models.decisions import DecisionRecord, DecisionRequest, DecisionResponse, Explanation
 from orchestrator.api.models.fields import Identifier
 from orchestrator.api.problems import FieldProblem, invalid, responses, unknown_name
 from orchestrator.api.strict_json import StrictJsonRoute
@@ -18,6 +19,7 @@ from orchestrator.service.layout import digest
 from orchestrator.service.service import Service
 
 router = APIRouter(prefix="/v1/decisions", tags=["decisions"], route_class=StrictJsonRoute)
+explain_router = APIRouter(prefix="/v1/explain", tags=["decisions"], route_class=StrictJsonRoute)
 
 _KEY = "Idempotency-Key"
 _KEY_PARAMETER = {
@@ -40,17 +42,9 @@ async def decide(body: DecisionRequest, http: Request) -> Response:
     """Choose among the eligible actions, log the choice with its probability, and answer it."""
     # Read here, not injected: on this route alone, a dependency and a header cost a quarter of a request.
     service, idempotency_key = service_of(http), _idempotency_key(http)
-    request = body.model_dump_json(exclude={"customer_id"}, exclude_none=True, exclude_defaults=True)
-    job = DecisionJob(
-        customer_id=body.customer_id,
-        channels=_channels(body, service),
-        context=_context(body, service),
-        request=request,
-        slots=body.slots,
-        same_subject=body.same_subject,
-        key=idempotency_key,
-        fingerprint=digest(body.customer_id + request) if idempotency_key else "",
-    )
+    job = _job(body, service)
+    if idempotency_key:
+        job = replace(job, key=idempotency_key, fingerprint=digest(body.customer_id + job.request))
     # Already checked against DecisionResponse by construction (and by a test): not validated twice.
     return Response(decision_json(await service.decide(job)), media_type="application/json")
 
@@ -58,7 +52,27 @@ async def decide(body: DecisionRequest, http: Request) -> Response:
 @router.get("/{decision_id}", responses=responses(404, 422), summary="Why this decision was made")
 async def read_decision(decision_id: Annotated[Identifier, Path()], service: ServiceDep) -> DecisionRecord:
     """Everything logged about a decision, and what followed."""
-    return decision_record(*await service.read_decision(decision_id))
+    made, outcomes = await service.read_decision(decision_id)
+    return decision_record(made, outcomes, service.contributions_to(made))
+
+
+@explain_router.post(
+    "", responses=responses(400, 404, 413, 415, 422, 503), summary="Why, and why not, without deciding"
+)
+async def explain(body: DecisionRequest, service: ServiceDep) -> Explanation:
+    """Say what would be decided now for every action, and what would have to change; nothing is logged or counted."""
+    return explanation(await service.explain(_job(body, service)), service.core)
+
+
+def _job(body: DecisionRequest, service: Service) -> DecisionJob:
+    return DecisionJob(
+        customer_id=body.customer_id,
+        channels=_channels(body, service),
+        context=_context(body, service),
+        request=body.model_dump_json(exclude={"customer_id"}, exclude_none=True, exclude_defaults=True),
+        slots=body.slots,
+        same_subject=body.same_subject,
+    )
 
 
 def _idempotency_key(http: Request) -> str | None:

@@ -43,6 +43,7 @@ async def receive_outcomes(body: OutcomesRequest, service: ServiceDep) -> FactsR
             value=outcome.value,
             timestamp=(outcome.timestamp or now).timestamp(),
             body=outcome.model_dump_json(exclude_none=True),
+            slot=outcome.slot,
         )
         for outcome in sent
     ]
