@@ -202,18 +202,14 @@ class DecisionCore:
     ) -> Decisions:
         if slots.max(initial=1) == 1:
             return decided
-        subjects = np.array([action.subject for action in self._catalogue])
-        alone = np.eye(len(subjects), dtype=bool)
-        if counted is not None:
-            alone |= np.outer(counted, counted)
-        different = alone | ((subjects[:, None] == subjects) & (subjects != ANY))
-        drawn = draw_slots(
+        n, actions = decided.eligible.shape
+        drawn = draw_results(
             decided.distribution,
             ids,
-            count=slots,
-            excludes=np.stack([different, alone]),
-            which=np.zeros(len(ids), dtype=np.int64) if same_subject is None else same_subject.astype(np.int64),
-            stream=DRAW_STREAM,
+            slots=slots,
+            same_subject=np.zeros(n, dtype=bool) if same_subject is None else same_subject,
+            subjects=[action.subject for action in self._catalogue],
+            counted=np.zeros(actions, dtype=bool) if counted is None else counted,
         )
         return replace(decided, slots=drawn)
 
@@ -223,6 +219,33 @@ class DecisionCore:
             return None
         position = {name: i for i, name in enumerate(self.columns)}
         return np.array([position[name] for name in policy.columns])
+
+
+def draw_results(
+    distribution: Float64Array,
+    ids: UInt64Array,
+    *,
+    slots: IntArray,
+    same_subject: BoolArray,
+    subjects: Sequence[str],
+    counted: BoolArray,
+) -> Slots:
+    """Draw several results per decision, as `decide` does.
+
+    Args:
+        distribution: float64 (n, A).
+        ids: uint64 (n, 2).
+        slots: results wanted, int64 (n,).
+        same_subject: bool (n,), whether two may be about the same category.
+        subjects: category of each action, or `any`, of which there may be several.
+        counted: bool (A,); of these, one decision has one at most.
+    """
+    subject = np.array(subjects)
+    alone = np.eye(len(subject), dtype=bool) | np.outer(counted, counted)
+    different = alone | ((subject[:, None] == subject) & (subject != ANY))
+    kinds = np.stack([different, alone])
+    which = same_subject.astype(np.int64)
+    return draw_slots(distribution, ids, count=slots, excludes=kinds, which=which, stream=DRAW_STREAM)
 
 
 def id_words(decision_ids: Sequence[str]) -> UInt64Array:

@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from orchestrator.cli.ablating import ablate_command
+from orchestrator.cli.auditing import audit_command
 from orchestrator.cli.calibrating import calibrate_command, fidelity_command
 from orchestrator.cli.comparing import compare_command
 from orchestrator.cli.configuration import config_app
@@ -41,6 +42,7 @@ app.command("ablate")(ablate_command)
 app.command("calibrate")(calibrate_command)
 app.command("fidelity")(fidelity_command)
 app.command("serve")(serve_command)
+app.command("audit")(audit_command)
 app.command("ui")(ui_command)
 app.command("demo")(demo_command)
 

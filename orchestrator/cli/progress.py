@@ -43,6 +43,10 @@ class ProgressBars:
         name = f"{about}block {now.blocks} of {now.all_blocks}"
         self._show(about, "blocks", name, done=now.customer_days, total=now.all_customer_days, unit="customer-days/s")
 
+    def count(self, what: str, *, done: int, total: int) -> None:
+        """One bar for things done one after the other."""
+        self._show(what, what, what, done=done, total=total, unit=f"{what}/s")
+
     def _show(self, under_way: str, bar: str, name: str, *, done: int, total: int, unit: str) -> None:
         if under_way != self._under_way:
             for task in self._tasks.values():

@@ -108,7 +108,7 @@ def _unlike_their_events(connection: Connection, schema: ProfileSchema, chosen: 
     rows = read_events_of(connection, chosen)
     profiles = Profiles(schema)
     if rows:
-        profiles.apply(_replayed(connection, schema, rows))
+        profiles.apply(replayed(connection, schema, rows))
     expected = profiles.states(chosen)
     sizes = [customer for customer in chosen if len(stored[customer]) != expected.shape[1] * expected.itemsize]
     if sizes:
@@ -119,7 +119,7 @@ def _unlike_their_events(connection: Connection, schema: ProfileSchema, chosen: 
     return [f"customers: {wrong} of {len(chosen)} profiles are not what their events make of them"] if wrong else []
 
 
-def _replayed(connection: Connection, schema: ProfileSchema, rows: Sequence[Row]) -> Events:
+def replayed(connection: Connection, schema: ProfileSchema, rows: Sequence[Row]) -> Events:
     """The events as they were applied, from their bodies; those made from outcomes know channel and value only."""
     bodies = [json.loads(row["body"]) for row in rows]
     decided = decided_from(read_decided(connection, [b["decision_id"] for b in bodies if "outcome_id" in b]))

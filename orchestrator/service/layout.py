@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from policies.actions import ActionSet
+from policies.arrays import BoolArray
 
 if TYPE_CHECKING:
     from orchestrator.config import Catalogue
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoggedAction:
-    """An action as it was when decided; empty texts for `hold`."""
+    """An action as it was when decided; empty texts for `hold`; `counted` as a contact, by channel or by a rule."""
 
     id: str
     channel: str
@@ -24,6 +25,7 @@ class LoggedAction:
     subject: str
     discount: float
     template: str
+    counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,18 @@ class Layout:
 
     @classmethod
     def of(
-        cls, catalogue: Catalogue, *, columns: tuple[str, ...], reasons: tuple[str, ...], action_set: ActionSet
+        cls,
+        catalogue: Catalogue,
+        *,
+        columns: tuple[str, ...],
+        reasons: tuple[str, ...],
+        action_set: ActionSet,
+        counted: BoolArray,
     ) -> Layout:
-        """The layout of decisions over this catalogue."""
+        """The layout of decisions over this catalogue; `counted` is bool (A,)."""
         actions = tuple(
-            LoggedAction(a.id, a.channel, a.intent, a.subject, a.discount, a.template) for a in catalogue.actions
+            LoggedAction(a.id, a.channel, a.intent, a.subject, a.discount, a.template, of_contact)
+            for a, of_contact in zip(catalogue.actions, counted.tolist(), strict=True)
         )
         draft = cls("", actions, columns, reasons, action_set)
         return replace(draft, id=digest(draft.to_json()))

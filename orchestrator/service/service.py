@@ -61,6 +61,7 @@ class Service:
         rules = business_rules(settings.retailer)
         self._experiment = Experiment.of(rules, actions=self.core.actions, columns=self.core.columns)
         self.policies = PolicyHolder()
+        self._contacts = ContactReader(settings.retailer)
         self._groups = Assignment(settings.retailer.serving.groups)
         self._explainer = Explainer(
             self.core,
@@ -88,7 +89,7 @@ class Service:
                 self.core,
                 layout=self._layout,
                 policies=self.policies,
-                contacts=ContactReader(self.settings.retailer),
+                contacts=self._contacts,
                 groups=self._groups,
                 experiment=self._experiment,
             ),
@@ -173,7 +174,11 @@ class Service:
     def _layout(self) -> Layout:
         core = self.core
         return Layout.of(
-            self.settings.retailer.catalogue, columns=core.columns, reasons=core.reasons, action_set=core.actions
+            self.settings.retailer.catalogue,
+            columns=core.columns,
+            reasons=core.reasons,
+            action_set=core.actions,
+            counted=self._contacts.is_contact,
         )
 
     @property

@@ -118,6 +118,13 @@ def read_contacts(connection: Connection, customer_ids: Sequence[str], *, since:
     return [LoggedContact._make(row) for row in _where_any(connection, query, contacts.c.customer_id, customer_ids)]
 
 
+def read_contact_actions(connection: Connection, decision_ids: Sequence[str]) -> dict[str, tuple[str, str, float]]:
+    """Customer id, action id and moment of the contacts that were decided so, by decision id."""
+    c = contacts.c
+    query = select(c.decision_id, c.customer_id, c.action, c.decided_at)
+    return {row[0]: (row[1], row[2], row[3]) for row in _where_any(connection, query, c.decision_id, decision_ids)}
+
+
 def report_contacts(connection: Connection, reports: Sequence[tuple[str, str, float]]) -> None:
     """Keep what channels say of contacts; of several reports of one kind, the earliest stays.
 

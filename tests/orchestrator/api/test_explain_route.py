@@ -22,7 +22,10 @@ TABLES = ("customers", "events", "decisions", "contacts", "idempotency", "outcom
 def learned(retailer):
     """A small Vowpal Wabbit policy that has learned something."""
     core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
-    policy = VWPolicy(VWSettings(space=FeatureSpace(tuple(Column("U", name) for name in core.columns)), reward_name="money"), core.actions)
+    policy = VWPolicy(
+        VWSettings(space=FeatureSpace(tuple(Column("U", name) for name in core.columns)), reward_name="money"),
+        core.actions,
+    )
     random = np.random.default_rng(0)
     n = 400
     policy.learn_rows(
