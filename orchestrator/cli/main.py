@@ -15,6 +15,7 @@ from orchestrator.cli.configuration import config_app
 from orchestrator.cli.databases import db_app
 from orchestrator.cli.importing import import_app
 from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
+from orchestrator.cli.lifting import lift_command
 from orchestrator.cli.running import demo_command, serve_command, ui_command
 from orchestrator.cli.simulating import scenarios_command, simulate_command
 from orchestrator.errors import OrchestratorError
@@ -41,6 +42,7 @@ app.command("compare")(compare_command)
 app.command("ablate")(ablate_command)
 app.command("calibrate")(calibrate_command)
 app.command("fidelity")(fidelity_command)
+app.command("lift")(lift_command)
 app.command("serve")(serve_command)
 app.command("audit")(audit_command)
 app.command("ui")(ui_command)
