@@ -30,6 +30,14 @@ def decision_json(made: DecisionMade) -> bytes:
     return to_json(_decision(made))
 
 
+def batch_decision_json(made: DecisionMade, *, line: int) -> bytes:
+    """A decision as one line of a batch's answer, its end included."""
+    found = _decision(made)
+    if not made.ranked:
+        del found["candidates"]
+    return to_json({"line": line, "customer_id": made.customer_id, **found}) + b"\n"
+
+
 def decision_record(
     made: DecisionMade, outcomes: Sequence[Row], parts: Sequence[Sequence[Contribution]] | None
 ) -> DecisionRecord:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from orchestrator.api.docs import add_docs
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
-from orchestrator.api.routes import decisions, events, health, outcomes, policy
+from orchestrator.api.routes import batch, decisions, events, health, outcomes, policy
 from orchestrator.api.tracing import RequestIds
 from orchestrator.service.service import Service, ServiceSettings
 
@@ -55,7 +55,15 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
     app.add_middleware(RequestIds)
     add_problem_handlers(app)
-    routers = (decisions.router, decisions.explain_router, events.router, outcomes.router, policy.router, health.router)
+    routers = (
+        decisions.router,
+        batch.router,
+        decisions.explain_router,
+        events.router,
+        outcomes.router,
+        policy.router,
+        health.router,
+    )
     for router in routers:
         app.include_router(router)
     add_docs(app)

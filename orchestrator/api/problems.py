@@ -10,7 +10,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from orchestrator.errors import suggestion
@@ -202,18 +202,32 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_crash)
 
 
-def _answer(request: Request, error: ProblemError) -> Response:
-    problem = Problem(
+def problem_of(error: ProblemError | service.ServiceError | ValidationError, *, request_id: str | None) -> Problem:
+    """The document that tells of an error."""
+    if isinstance(error, service.ServiceError):
+        error = _refused(error)
+    elif isinstance(error, ValidationError):
+        error = invalid(_field_problem({**e, "loc": ("body", *e["loc"])}) for e in error.errors(include_url=False))
+    return Problem(
         type=f"urn:journey:problem:{error.kind}",
         title=TITLES.get(error.status_code, "Error") if error.kind not in _REFUSAL_TITLES else _title(error.kind),
         status=error.status_code,
         detail=error.detail,
         fix=error.fix,
         errors=error.errors,
-        request_id=request.scope.get("journey.request_id"),
+        request_id=request_id,
     )
+
+
+def _refused(error: service.ServiceError) -> ProblemError:
+    status, kind, fix = _REFUSALS[type(error)]
+    headers = {"Retry-After": "1"} if status == 503 else None
+    return ProblemError(status, kind, detail=str(error), fix=fix, headers=headers)
+
+
+def _answer(request: Request, error: ProblemError) -> Response:
     return Response(
-        problem.model_dump_json(),
+        problem_of(error, request_id=request.scope.get("journey.request_id")).model_dump_json(),
         status_code=error.status_code,
         media_type=MEDIA_TYPE,
         headers=dict(error.headers or {}),
@@ -257,9 +271,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, service.ServiceError)  # noqa: S101 - registered for this class
-    status, kind, fix = _REFUSALS[type(error)]
-    headers = {"Retry-After": "1"} if status == 503 else None
-    return _answer(request, ProblemError(status, kind, detail=str(error), fix=fix, headers=headers))
+    return _answer(request, _refused(error))
 
 
 async def _on_crash(request: Request, error: Exception) -> Response:

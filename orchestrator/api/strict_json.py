@@ -25,14 +25,14 @@ class StrictJsonRequest(Request):
             limit = self.app.state.max_body_bytes
             declared = self.headers.get("content-length", "0")
             if not declared.isdigit() or int(declared) > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
             chunks, size = [], 0
             async for chunk in self.stream():
                 size += len(chunk)
                 if size > limit:
-                    raise _too_large(limit)
+                    raise too_large(limit)
                 chunks.append(chunk)
-            _check_media_type(self)
+            check_media_type(self, "application/json")
             self._body = b"".join(chunks)
             if not self._body:
                 raise _malformed("it is empty")
@@ -74,7 +74,8 @@ def _malformed(why: str) -> ProblemError:
     )
 
 
-def _too_large(limit: int) -> ProblemError:
+def too_large(limit: int) -> ProblemError:
+    """The refusal of a body, or of a part of one, of more bytes than the limit."""
     return ProblemError(
         413,
         "body-too-large",
@@ -85,15 +86,20 @@ def _too_large(limit: int) -> ProblemError:
     )
 
 
-def _check_media_type(request: Request) -> None:
+def check_media_type(request: Request, wanted: str) -> None:
+    """Check what a body says it is.
+
+    Raises:
+        ProblemError: 415, it is something else, or compressed.
+    """
     given = request.headers.get("content-type", "")
     media_type = given.partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type != wanted:
         raise ProblemError(
             415,
             "unsupported-media-type",
             detail=f"Content-Type is {given!r}" if given else "Content-Type is missing",
-            fix="send Content-Type: application/json",
+            fix=f"send Content-Type: {wanted}",
         )
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":

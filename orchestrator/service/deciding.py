@@ -174,7 +174,12 @@ class Decider:
     ) -> Iterator[DecisionMade]:
         joint = decided.propensity if decided.slots is None else decided.slots.joint
         labels = [Group(code).label for code in groups.tolist()]
-        ranking = rank(decided.scores, decided.distribution, decided.eligible, decided.action)
+        # Many at once are not ranked: that would cost more than all the rest.
+        wanted = [i for i, job in enumerate(jobs) if job.candidates]
+        place = {i: p for p, i in enumerate(wanted)}
+        ranking = rank(
+            decided.scores[wanted], decided.distribution[wanted], decided.eligible[wanted], decided.action[wanted]
+        )
         for i, (job, decision_id) in enumerate(zip(jobs, ids, strict=True)):
             yield DecisionMade(
                 decision_id=decision_id,
@@ -194,9 +199,9 @@ class Decider:
                 rules=self._rules if groups[i] == Group.BUSINESS_RULES else "",
                 slots=_slots(decided.slots, i) if job.slots > 1 else (),
                 joint_propensity=float(joint[i]) if job.slots > 1 else None,
-                ranked=ranking.actions[i],
-                ranked_scores=ranking.scores[i],
-                ranked_probabilities=ranking.probabilities[i],
+                ranked=ranking.actions[place[i]] if i in place else (),
+                ranked_scores=ranking.scores[place[i]] if i in place else (),
+                ranked_probabilities=ranking.probabilities[place[i]] if i in place else (),
             )
 
 

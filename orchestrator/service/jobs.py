@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.profiles import Events
+from orchestrator.service.errors import ServiceError
 from orchestrator.service.layout import Layout
 from policies.arrays import BoolArray, Float32Array, Float64Array
 
@@ -24,6 +25,7 @@ class DecisionJob:
         same_subject: whether two of them may be about the same category.
         key: idempotency key, if the client gave one.
         fingerprint: digest of the request, to tell a repeat from another use of `key`.
+        candidates: whether the answer is to rank what could have been chosen.
     """
 
     customer_id: str
@@ -34,6 +36,14 @@ class DecisionJob:
     same_subject: bool = False
     key: str | None = None
     fingerprint: str = ""
+    candidates: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionsJob:
+    """Decide many, in this order, in one transaction; each is made or refused for itself."""
+
+    jobs: Sequence[DecisionJob]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,7 @@ class OutcomesJob:
     outcomes: Sequence[Outcome]
 
 
-Job = DecisionJob | EventsJob | OutcomesJob
+Job = DecisionJob | DecisionsJob | EventsJob | OutcomesJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +100,7 @@ class DecisionMade:
         slots: action by slot where several results were asked for, as an index, and its probability given those
             before it; empty otherwise.
         joint_propensity: probability of the whole selection; none where one result was asked for.
-        ranked: the best eligible actions, best score first, at most `MOST_RANKED`.
+        ranked: the best eligible actions, best score first, at most `MOST_RANKED`; empty if not asked for.
         ranked_scores: their scores.
         ranked_probabilities: their probabilities.
     """
@@ -124,4 +134,11 @@ class Recorded:
     new: tuple[bool, ...]
 
 
-Answer = DecisionMade | Recorded
+@dataclass(frozen=True, slots=True)
+class DecisionsMade:
+    """An answer or a refusal per job of a `DecisionsJob`, in order."""
+
+    answers: Sequence[DecisionMade | ServiceError]
+
+
+Answer = DecisionMade | DecisionsMade | Recorded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +18,20 @@ from orchestrator.groups import Assignment, Experiment, business_rules
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.contact_facts import ContactReader
 from orchestrator.service.deciding import Decider, made_from_row
-from orchestrator.service.errors import StorageUnavailableError, UnknownDecisionError
+from orchestrator.service.errors import ServiceError, StorageUnavailableError, UnknownDecisionError
 from orchestrator.service.explaining import Contribution, Explained, Explainer, contributions
 from orchestrator.service.gathering import Gatherer
-from orchestrator.service.jobs import Answer, DecisionJob, DecisionMade, EventsJob, Job, OutcomesJob, Recorded
+from orchestrator.service.jobs import (
+    Answer,
+    DecisionJob,
+    DecisionMade,
+    DecisionsJob,
+    DecisionsMade,
+    EventsJob,
+    Job,
+    OutcomesJob,
+    Recorded,
+)
 from orchestrator.service.layout import Layout
 from orchestrator.service.serving_policy import ChampionWatcher, PolicyHolder
 from orchestrator.service.writer import Writer
@@ -126,6 +136,17 @@ class Service:
         answer = await self._gatherer.submit(job)
         assert isinstance(answer, DecisionMade)  # noqa: S101 - narrows the type
         return answer
+
+    async def decide_many(self, jobs: Sequence[DecisionJob]) -> Sequence[DecisionMade | ServiceError]:
+        """Decide several in one transaction, in this order; an answer or a refusal for each. Durable when this returns.
+
+        Raises:
+            ServiceError: all were refused; nothing was kept.
+        """
+        self.policies.required()
+        answer = await self._gatherer.submit(DecisionsJob(jobs))
+        assert isinstance(answer, DecisionsMade)  # noqa: S101 - narrows the type
+        return answer.answers
 
     async def record(self, job: EventsJob | OutcomesJob) -> Recorded:
         """Keep facts; durable when this returns.

@@ -10,7 +10,16 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.deciding import Decider
 from orchestrator.service.errors import ServiceError, StorageUnavailableError
-from orchestrator.service.jobs import Answer, DecisionJob, EventsJob, Job, OutcomesJob
+from orchestrator.service.jobs import (
+    Answer,
+    DecisionJob,
+    DecisionMade,
+    DecisionsJob,
+    DecisionsMade,
+    EventsJob,
+    Job,
+    OutcomesJob,
+)
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.recording import decided_from, record_events, record_outcomes
 from orchestrator.storage.dialects import dialect_of
@@ -75,7 +84,11 @@ class Writer:
         answers: dict[int, Answer | ServiceError] = {}
         events = [(i, job) for i, job in enumerate(jobs) if isinstance(job, EventsJob)]
         outcomes = [(i, job) for i, job in enumerate(jobs) if isinstance(job, OutcomesJob)]
-        decisions = [(i, job) for i, job in enumerate(jobs) if isinstance(job, DecisionJob)]
+        decisions = [
+            (i, one)
+            for i, job in enumerate(jobs)
+            for one in ((job,) if isinstance(job, DecisionJob) else job.jobs if isinstance(job, DecisionsJob) else ())
+        ]
         with connection.begin():
             ids = [outcome.decision_id for _, job in outcomes for outcome in job.outcomes]
             decided = decided_from(read_decided(connection, ids))
@@ -104,6 +117,12 @@ class Writer:
                 answers.update(zip([i for i, _ in outcomes], kept, strict=True))
             if decisions:
                 made = self._decider.decide(connection, profiles, [job for _, job in decisions], now=now)
-                answers.update(zip([i for i, _ in decisions], made, strict=True))
+                of_many: dict[int, list[DecisionMade | ServiceError]] = {}
+                for (i, _), answer in zip(decisions, made, strict=True):
+                    if isinstance(jobs[i], DecisionsJob):
+                        of_many.setdefault(i, []).append(answer)
+                    else:
+                        answers[i] = answer
+                answers.update((i, DecisionsMade(many)) for i, many in of_many.items())
             profiles.write(layout=self._profile_layout, now=now)
         return [answers[i] for i in range(len(jobs))]

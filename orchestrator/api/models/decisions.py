@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from orchestrator.api.models.fields import Body, Identifier, Name
 from orchestrator.api.models.outcomes import OutcomeRecord
+from orchestrator.api.problems import Problem
 
 
 class DecisionContext(Body):
@@ -134,6 +135,21 @@ class DecisionResponse(BaseModel):
     joint_propensity: float | None = Field(
         default=None, description="Probability of this whole selection in this order, where several were asked for."
     )
+
+
+class BatchDecision(DecisionResponse):
+    """A line of a batch's answer."""
+
+    line: int = Field(description="Of the request, from 1.")
+    customer_id: str
+    candidates: list[Candidate] = Field(default=[], description="Only if asked for.")
+
+
+class BatchRefusal(BaseModel):
+    """A line of a batch's answer, for a request that was refused."""
+
+    line: int = Field(description="Of the request, from 1.")
+    problem: Problem
 
 
 class ScorePart(BaseModel):

@@ -1,0 +1,194 @@
+"""Deciding for very many customers in one call: lines in, lines out, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from tempfile import SpooledTemporaryFile
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from orchestrator.api.answers import batch_decision_json
+from orchestrator.api.deps import service_of
+from orchestrator.api.models.decisions import BatchDecision, BatchRefusal, DecisionRequest
+from orchestrator.api.problems import ProblemError, problem_of, responses
+from orchestrator.api.requests import job_of
+from orchestrator.api.routes.decisions import KEY_PARAMETER, idempotency_key
+from orchestrator.api.strict_json import check_media_type, too_large
+from orchestrator.service.errors import ServiceError
+from orchestrator.service.jobs import DecisionJob, DecisionMade
+from orchestrator.service.layout import digest
+from orchestrator.service.service import Service
+
+router = APIRouter(prefix="/v1/decisions", tags=["decisions"])
+
+MEDIA_TYPE = "application/x-ndjson"
+LONGEST_LINE = 65_536
+# Lines of one transaction: others wait for its end, and PostgreSQL has room for so many locks.
+LINES = 256
+_IN_MEMORY = 4 * 2**20  # bytes of answers a client has not read yet; what is more goes to a file
+_READ = 65_536
+
+_LINES_IN = {MEDIA_TYPE: {"schema": DecisionRequest.model_json_schema(ref_template="#/components/schemas/{model}")}}
+
+
+@router.post(
+    "/batch",
+    responses={
+        200: {
+            "description": "One line per request, in order; `line` counts from 1.",
+            "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+            "model": BatchDecision | BatchRefusal,
+        },
+        **responses(415, 422, 503),
+    },
+    summary="Decide for many customers, one JSON request per line",
+    response_class=Response,
+    openapi_extra={
+        "parameters": [
+            {
+                **KEY_PARAMETER,
+                "description": "Makes retrying safe: of the same lines sent again under the same key, those decided "
+                "before get their first answers.",
+            }
+        ],
+        "requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
+    },
+)
+async def decide_batch(
+    http: Request, candidates: Annotated[bool, Query(description="Also rank what could have been chosen.")] = False
+) -> Response:
+    """Choose and log as for single requests, line by line.
+
+    A line that is refused has a `problem` instead of a decision; the others go on. Lines about one customer are
+    decided in their order. Answers may be read while lines are still being sent.
+    """
+    check_media_type(http, MEDIA_TYPE)
+    key = idempotency_key(http)
+    service = service_of(http)
+    service.policies.required()
+    return _Lines(_Batch(http, service, key=key, candidates=candidates))
+
+
+class _Batch:
+    """The answers to one call, as they come."""
+
+    def __init__(self, http: Request, service: Service, *, key: str | None, candidates: bool) -> None:
+        self._http = http
+        self._service = service
+        self._key = key
+        self._candidates = candidates
+        self._request_id: str | None = http.scope.get("journey.request_id")
+
+    async def answers(self) -> AsyncIterator[bytes]:
+        """One piece per transaction."""
+        line = 0
+        async for lines in _gathered(self._http):
+            answers: list[bytes | None] = [None] * len(lines)
+            jobs: dict[int, DecisionJob] = {}
+            for i, text in enumerate(lines):
+                if not text.strip():
+                    continue
+                try:
+                    jobs[i] = self._job(text, line=line + i + 1)
+                except (ProblemError, ValidationError) as error:
+                    answers[i] = self._refusal(error, line=line + i + 1)
+            for i, made in zip(jobs, await self._decide(list(jobs.values())), strict=True):
+                if isinstance(made, DecisionMade):
+                    answers[i] = batch_decision_json(made, line=line + i + 1)
+                else:
+                    answers[i] = self._refusal(made, line=line + i + 1)
+            line += len(lines)
+            yield b"".join(answer for answer in answers if answer is not None)
+
+    def _job(self, text: bytes, *, line: int) -> DecisionJob:
+        if len(text) > LONGEST_LINE:
+            raise too_large(LONGEST_LINE)
+        job = job_of(DecisionRequest.model_validate_json(text), self._service, candidates=self._candidates)
+        if self._key is None:
+            return job
+        return replace(job, key=f"{self._key}/{line}", fingerprint=digest(job.customer_id + job.request))
+
+    async def _decide(self, jobs: Sequence[DecisionJob]) -> Sequence[DecisionMade | ServiceError]:
+        if not jobs:
+            return []
+        try:
+            return await self._service.decide_many(jobs)
+        except ServiceError as refusal:
+            return [refusal] * len(jobs)
+
+    def _refusal(self, error: ProblemError | ServiceError | ValidationError, *, line: int) -> bytes:
+        problem = problem_of(error, request_id=self._request_id)
+        return BatchRefusal(line=line, problem=problem).model_dump_json().encode() + b"\n"
+
+
+class _Lines(Response):
+    """Sends answers as they come, and never waits for a client that reads none until it has sent everything."""
+
+    def __init__(self, batch: _Batch) -> None:
+        super().__init__(media_type=MEDIA_TYPE)
+        self._batch = batch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Answer one call."""
+        headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        with SpooledTemporaryFile(max_size=_IN_MEMORY) as kept:
+            written, more = 0, asyncio.Condition()
+            over = False
+
+            async def work() -> None:
+                nonlocal written, over
+                try:
+                    with suppress(ClientDisconnect):
+                        async for piece in self._batch.answers():
+                            kept.seek(written)
+                            kept.write(piece)
+                            async with more:
+                                written += len(piece)
+                                more.notify()
+                finally:
+                    async with more:
+                        over = True
+                        more.notify()
+
+            working = asyncio.create_task(work())
+            try:
+                sent = 0
+                while True:
+                    async with more:
+                        while not over and written == sent:
+                            await more.wait()
+                    if sent == written:
+                        break
+                    kept.seek(sent)
+                    piece = kept.read(min(_READ, written - sent))
+                    sent += len(piece)
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await working
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            finally:
+                working.cancel()
+
+
+async def _gathered(http: Request) -> AsyncIterator[list[bytes]]:
+    """The lines of a body, `LINES` at a time; empty ones are there too, so that lines can be counted."""
+    rest, lines = b"", []
+    async for chunk in http.stream():
+        *whole, rest = (rest + chunk).split(b"\n")
+        lines += whole
+        while len(lines) >= LINES:
+            yield lines[:LINES]
+            lines = lines[LINES:]
+        # Of a line that is too long, its beginning is enough to refuse it.
+        rest = rest[: LONGEST_LINE + 1]
+    if rest.strip():
+        lines.append(rest)
+    if lines:
+        yield lines
