@@ -65,6 +65,7 @@ def compare_command(
     from policies.registry.store import Store
     from policies.whole_files import write_whole
     from simulator.comparison import compare_in
+    from simulator.comparison_guide import notes_of
     from simulator.comparison_publish import publish_comparison
     from simulator.comparison_report import comparison_html, facts_of
     from simulator.comparison_text import comparison_text
@@ -98,7 +99,9 @@ def compare_command(
     typer.echo(comparison_text(comparison))
     spec = RunSpec.of(world, found, customers=customers, days=days, block_size=block_size, logs=False)
     content = {**spec.content, "seeds": list(range(seeds)), "reference": reference}
-    html = comparison_html(comparison, title=f"Comparison: {world.name}", facts=facts_of(world, spec))
+    html = comparison_html(
+        comparison, title=f"Comparison: {world.name}", facts=facts_of(world, spec), notes=notes_of(found)
+    )
     if out:
         comparison.write_parquet(out / "comparison.parquet")
         write_whole(out / SPEC, (json.dumps(content, indent=1) + "\n").encode())
