@@ -43,6 +43,7 @@ __all__ = [
     "SegmentStanding",
     "Series",
     "Standing",
+    "actions_of",
     "compare_in",
     "compare_results",
 ]
@@ -316,8 +317,12 @@ def compare_in(scenario: Scenario, results: Sequence[BlockResult], *, reference:
     Raises:
         ComparisonError: as `compare_results`.
     """
-    actions = [ActionInfo(action.id, action.channel, action.intent) for action in scenario.retailer.catalogue.actions]
-    return compare_results(results, reference=reference, actions=actions)
+    return compare_results(results, reference=reference, actions=actions_of(scenario))
+
+
+def actions_of(scenario: Scenario) -> tuple[ActionInfo, ...]:
+    """The actions of a scenario's catalogue, in the order of `BlockResult.actions`."""
+    return tuple(ActionInfo(a.id, a.channel, a.intent) for a in scenario.retailer.catalogue.actions)
 
 
 def _flat(name: str, interval: MeanInterval | None) -> dict[str, float]:

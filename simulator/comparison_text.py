@@ -49,10 +49,10 @@ def comparison_text(comparison: Comparison) -> str:
         "still a customer then; held: decisions to say nothing; entropy: how much decisions vary, 0 is not at all",
         *_speaking_lines(comparison),
         "",
-        f"Who gains and who loses: margin per customer, {comparison.reference} minus the best other policy there, and "
-        f"minus {HOLD};",
-        f"the verdict is on the former (tie: zero as shown; too few: below {FEW_CUSTOMERS} customers or {FEW_UNITS} "
-        "units)",
+        f"Who gains and who loses: margin per customer, {comparison.reference} minus the best other policy there"
+        f"{f', and minus {HOLD}' if _has_hold(comparison) else ''};",
+        "the verdict is on the best other (tie: zero as shown; too few: below "
+        f"{FEW_CUSTOMERS} customers or {FEW_UNITS} units)",
         *_segment_lines(comparison),
         "",
         *wrap(REST_ON, WIDTH),
@@ -66,7 +66,15 @@ def _count(n: int, noun: str) -> str:
 
 def _margin_lines(comparison: Comparison) -> list[str]:
     reference = comparison.reference
-    header = ["policy", "margin", "95 % interval", f"{reference} minus it", "95 % interval", "in %", reference]
+    header = [
+        "policy",
+        "margin",
+        "95 % interval",
+        f"{reference} minus it",
+        "95 % interval",
+        "in %",
+        f"{reference} against it",
+    ]
     return _aligned([header, *(_margin_row(comparison, s) for s in comparison.standings)], text={0, 6})
 
 
@@ -121,9 +129,14 @@ def _speaking_row(comparison: Comparison, standing: Standing) -> list[str]:
 
 
 def _segment_lines(comparison: Comparison) -> list[str]:
-    header = ["segment", "customers", "best other", "difference", "95 % interval", f"to {HOLD}", "95 % interval"]
-    header.append("verdict")
-    return _aligned([header, *(_segment_row(comparison, s) for s in comparison.segments)], text={0, 2, 7})
+    to_hold = [f"to {HOLD}", "95 % interval"] if _has_hold(comparison) else []
+    header = ["segment", "customers", "best other", "difference", "95 % interval", *to_hold, "verdict"]
+    rows = [header, *(_segment_row(comparison, s) for s in comparison.segments)]
+    return _aligned(rows, text={0, 2, len(header) - 1})
+
+
+def _has_hold(comparison: Comparison) -> bool:
+    return HOLD in comparison.policies and comparison.reference != HOLD
 
 
 def _segment_row(comparison: Comparison, segment: SegmentStanding) -> list[str]:
@@ -134,8 +147,7 @@ def _segment_row(comparison: Comparison, segment: SegmentStanding) -> list[str]:
         segment.best_other,
         money.signed(best.value),
         money.bounds(best, sign=True),
-        "" if hold is None else money.signed(hold.value),
-        "" if hold is None else money.bounds(hold, sign=True),
+        *([money.signed(hold.value), money.bounds(hold, sign=True)] if hold else []),
         comparison.fate(segment, best),
     ]
 
