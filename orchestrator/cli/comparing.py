@@ -19,6 +19,7 @@ from orchestrator.cli.simulation import (
     ScenarioOption,
     WorkersOption,
     folder_of_blocks,
+    line_up_folder,
     live,
     world_and_policies,
 )
@@ -99,9 +100,11 @@ def compare_command(
     typer.echo(comparison_text(comparison))
     spec = RunSpec.of(world, found, customers=customers, days=days, block_size=block_size, logs=False)
     content = {**spec.content, "seeds": list(range(seeds)), "reference": reference}
-    html = comparison_html(
-        comparison, title=f"Comparison: {world.name}", facts=facts_of(world, spec), notes=notes_of(found)
-    )
+    folder = line_up_folder(world, line_up)
+    labels = {name: label for name in found if (label := registry.label_of(folder / name))}
+    facts = facts_of(world, spec) | {"registered": ", ".join(f"{name} is {label}" for name, label in labels.items())}
+    facts = {name: fact for name, fact in facts.items() if fact}
+    html = comparison_html(comparison, title=f"Comparison: {world.name}", facts=facts, notes=notes_of(found))
     if out:
         comparison.write_parquet(out / "comparison.parquet")
         write_whole(out / SPEC, (json.dumps(content, indent=1) + "\n").encode())
