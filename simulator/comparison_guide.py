@@ -26,8 +26,8 @@ NOTHING_KNOWN = "A policy of your own; the first line of its class's docstring w
 WORLD = (
     "Customers are simulated. How often they buy, what they spend and how they answer an e-mail is fitted to real data "
     "(journey fidelity shows how well). Goodwill, habituation and whatever an associate does are assumptions with a "
-    "range that no data here can check: configs/retail/world.yaml states every number, docs/simulation.md "
-    "what was measured under them. A difference below is a difference in this world, not a forecast."
+    "range that no data here can check: the retailer's world.yaml states every number, docs/simulation.md what was "
+    "measured under them. A difference below is a difference in this world, not a forecast."
 )
 COLUMNS = {
     "margin": "money kept per customer over all days: margin of purchases and returns, less discounts and the cost of "
