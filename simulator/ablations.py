@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,11 @@ from pathlib import Path
 from policies.policy import Policy
 from simulator import cluster
 from simulator.cluster import RunProgress
-from simulator.comparison import Comparison, compare_in
+from simulator.comparison import ActionInfo, Comparison, actions_of, compare_results
 from simulator.learning import LearningSettings
 from simulator.line_up import TRAINED, line_up, save_line_up
 from simulator.paired_intervals import MeanInterval
+from simulator.results import BlockResult
 from simulator.rollout import Setting
 from simulator.run_folder import RunFolder
 from simulator.run_spec import RunSpec
@@ -23,6 +24,7 @@ from simulator.training import REFERENCE, PhaseProgress, train
 from simulator.training_plan import TrainingPlan, training_spec
 
 COMPARED = ("hold", "myopic", "journey")
+FULL = "full policy"
 
 
 @dataclass(frozen=True)
@@ -30,23 +32,47 @@ class Ablation:
     """One part taken away.
 
     Attributes:
-        name: of the part.
+        name: of the part; names its folder.
+        label: what tables call the policy without it.
         learning: how to learn without it.
-        world: changed values of the world.
+        world: changed values of the world. Customers of another world are other people, so nothing that is earned
+            there can be compared with what is earned here.
     """
 
     name: str
+    label: str
     learning: LearningSettings
     world: Mapping[str, float]
 
 
 ABLATIONS = (
-    Ablation("nothing", LearningSettings(), {}),
-    Ablation("critic", LearningSettings(critic=False), {}),
-    Ablation("pair features", LearningSettings(pairs=False), {}),
-    Ablation("exploration", LearningSettings(explore=False), {}),
-    Ablation("individuality of tastes", LearningSettings(), {"population.individuality": 0.0}),
+    Ablation("full", FULL, LearningSettings(), {}),
+    Ablation("critic", "without critic", LearningSettings(critic=False), {}),
+    Ablation("pair features", "without pair features", LearningSettings(pairs=False), {}),
+    Ablation("exploration", "without exploration", LearningSettings(explore=False), {}),
+    Ablation(
+        "individuality",
+        "full policy, world without individual tastes",
+        LearningSettings(),
+        {"population.individuality": 0.0},
+    ),
 )
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """What became of one ablation.
+
+    Attributes:
+        ablation: what was taken away.
+        comparison: of `COMPARED`, with `journey`, the policy without the part, as the reference.
+        worth: margin per customer of the full policy minus that of this one, paired: the same customers with the same
+            random numbers. None for the full policy, and in another world.
+    """
+
+    ablation: Ablation
+    comparison: Comparison
+    worth: MeanInterval | None
 
 
 def ablate(
@@ -61,8 +87,8 @@ def ablate(
     workers: int | None,
     training: Callable[[str, PhaseProgress], None] = lambda name, now: None,  # noqa: ARG005
     comparing: Callable[[str, RunProgress], None] = lambda name, now: None,  # noqa: ARG005
-    on_ablation: Callable[[str, Comparison], None] = lambda name, found: None,  # noqa: ARG005
-) -> dict[str, Comparison]:
+    on_ablation: Callable[[Ablated], None] = lambda found: None,  # noqa: ARG005
+) -> tuple[Ablated, ...]:
     """Train and compare once per ablation; finished parts in the folder are not done again.
 
     Args:
@@ -74,26 +100,27 @@ def ablate(
         days: they live.
         block_size: customers per block.
         workers: cores to use; none for all.
-        training: called while the training of an ablation goes on.
-        comparing: called while its comparison goes on.
+        training: called with its label while the training of an ablation goes on.
+        comparing: called with its label while its comparison goes on.
         on_ablation: called after every ablation.
 
     Returns:
-        Comparisons of `COMPARED` with `journey` as reference, by ablation.
+        One per ablation, the full policy first.
 
     Raises:
         RunError: the folder holds something else, or other ablations; or a block cannot be finished.
         KeyboardInterrupt: Ctrl-C; says how to continue.
     """
-    RunFolder(folder, _spec(scenario, plan, customers=customers, days=days, block_size=block_size))
-    found: dict[str, Comparison] = {}
-    name = ABLATIONS[0].name
+    RunFolder(folder, ablation_spec(scenario, plan, customers=customers, days=days, block_size=block_size))
+    found: list[Ablated] = []
+    full: list[BlockResult] = []
+    label = ABLATIONS[0].label
     try:
         with shared_session(workers=workers, address=None):
             for ablation in ABLATIONS:
-                name = ablation.name
+                label = ablation.label
                 world = scenario.changed(ablation.world) if ablation.world else scenario
-                home = folder / name.replace(" ", "_")
+                home = folder / ablation.name.replace(" ", "_")
                 results = cluster.run(
                     world,
                     _trained(
@@ -101,7 +128,7 @@ def ablate(
                         replace(plan, learning=ablation.learning),
                         home=home,
                         workers=workers,
-                        progress=partial(training, name),
+                        progress=partial(training, label),
                     ),
                     seeds=list(range(seeds)),
                     customers=customers,
@@ -109,16 +136,40 @@ def ablate(
                     block_size=block_size,
                     workers=workers,
                     folder=home / "blocks",
-                    progress=partial(comparing, name),
+                    progress=partial(comparing, label),
                 )
-                found[name] = compare_in(world, results, reference=REFERENCE)
-                on_ablation(name, found[name])
+                full = full or results
+                found.append(ablated(ablation, results=results, full=full, actions=actions_of(world)))
+                on_ablation(found[-1])
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"{len(found)} of {len(ABLATIONS)} ablations are finished, and what the one without {name} got to is kept "
-            f"in {folder}; run the same again to continue"
+            f"{len(found)} of {len(ABLATIONS)} ablations are finished, and what '{label}' got to is kept in {folder}; "
+            "run the same again to continue"
         ) from None
-    return found
+    return tuple(found)
+
+
+def ablated(
+    ablation: Ablation, *, results: Sequence[BlockResult], full: Sequence[BlockResult], actions: Sequence[ActionInfo]
+) -> Ablated:
+    """What an ablation is worth.
+
+    Args:
+        ablation: what was taken away.
+        results: of `COMPARED` without it.
+        full: of `COMPARED` with everything.
+        actions: of the decisions, in the order of `BlockResult.actions`.
+
+    Raises:
+        ComparisonError: results are missing, or of other populations.
+    """
+    comparison = compare_results(results, reference=REFERENCE, actions=actions)
+    if ablation.world or ablation == ABLATIONS[0]:
+        return Ablated(ablation, comparison, None)
+    named = ((FULL, full), (ablation.label, results))
+    pair = [replace(r, policy=name) for name, of in named for r in of if r.policy == REFERENCE]
+    against_full = compare_results(pair, reference=FULL, actions=actions)
+    return Ablated(ablation, comparison, against_full.standing(ablation.label).difference)
 
 
 def _trained(
@@ -138,7 +189,7 @@ def _trained(
     return line_up(COMPARED, core=Setting.of(world).core, folder=policies, scenario=world.name)
 
 
-def _spec(scenario: Scenario, plan: TrainingPlan, *, customers: int, days: int, block_size: int) -> RunSpec:
+def ablation_spec(scenario: Scenario, plan: TrainingPlan, *, customers: int, days: int, block_size: int) -> RunSpec:
     """Everything the comparisons depend on, but for the seeds: more of them may be added later."""
     content = {
         "kind": "ablations",
@@ -147,31 +198,3 @@ def _spec(scenario: Scenario, plan: TrainingPlan, *, customers: int, days: int, 
         "compared": {"customers": customers, "days": days, "block_size": block_size},
     }
     return RunSpec(content)
-
-
-def ablation_line(name: str, comparison: Comparison) -> str:
-    """One line on what the journey policy earns without a part, and how much more than holding."""
-    margin, hold = comparison.standing(REFERENCE).margin, comparison.standing("hold").difference
-    return f"without {name}: margin per customer {margin.value:.2f}, more than hold {_interval(hold)}"
-
-
-def ablation_table(found: Mapping[str, Comparison]) -> str:
-    """A Markdown table: what the journey policy earns more than holding and than its myopic twin."""
-    lines = [
-        "| without | margin per customer | more than hold | more than myopic | unsubscribes per 1,000 |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for name, comparison in found.items():
-        journey = comparison.standing(REFERENCE)
-        hold, myopic = (comparison.standing(other).difference for other in ("hold", "myopic"))
-        lines.append(
-            f"| {name} | {journey.margin.value:.2f} | {_interval(hold)} | {_interval(myopic)} "
-            f"| {journey.unsubscribes.value:.0f} |"
-        )
-    return "\n".join(lines)
-
-
-def _interval(difference: MeanInterval | None) -> str:
-    if difference is None:
-        return ""
-    return f"{difference.value:+.2f} [{difference.lower:+.2f}, {difference.upper:+.2f}]"

@@ -13,19 +13,29 @@ import pandas as pd
 from policies.whole_files import whole_file
 from simulator.comparison_numbers import Money, listed
 from simulator.comparison_series import Mix, Series, action_mix, time_series
-from simulator.comparison_standings import CHANNELS, SegmentStanding, Standing, segment_standings, standings
+from simulator.comparison_standings import (
+    CHANNELS,
+    FEW_CUSTOMERS,
+    SegmentStanding,
+    Standing,
+    segment_standings,
+    standings,
+)
 from simulator.comparison_units import HOLD, ActionInfo, pair_units
 from simulator.errors import ComparisonError
-from simulator.paired_intervals import CONFIDENCE, MeanBand, MeanInterval
+from simulator.paired_intervals import CONFIDENCE, FEW_UNITS, MeanBand, MeanInterval
 from simulator.results import BlockResult
 from simulator.scenarios import Scenario
 
 __all__ = [
     "CHANNELS",
     "CONFIDENCE",
+    "FEW_CUSTOMERS",
+    "FEW_UNITS",
     "HOLD",
     "ActionInfo",
     "Comparison",
+    "Fate",
     "MeanBand",
     "MeanInterval",
     "Mix",
@@ -33,11 +43,13 @@ __all__ = [
     "SegmentStanding",
     "Series",
     "Standing",
+    "actions_of",
     "compare_in",
     "compare_results",
 ]
 
 Outcome = Literal["reference", "beaten", "ahead", "no clear difference", "not enough units"]
+Fate = Literal["gains", "loses", "tie", "unclear", "too few"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,9 @@ class Comparison:
 
         Source: Dunn 1961, doi:10.1080/01621459.1961.10482090.
         """
-        return all(standing.simultaneous is not None and standing.simultaneous.above_zero for standing in self.others)
+        return self.units >= FEW_UNITS and all(
+            standing.simultaneous is not None and standing.simultaneous.above_zero for standing in self.others
+        )
 
     def standing(self, policy: str) -> Standing:
         """Of one policy.
@@ -118,17 +132,46 @@ class Comparison:
     def outcome(self, policy: str) -> Outcome:
         """What the plain paired interval says of a policy: it is beaten by the reference, or ahead of it, or neither.
 
+        Fewer than `FEW_UNITS` units say nothing, whatever their interval.
+
         Raises:
             ComparisonError: no such policy.
         """
         difference = self.standing(policy).difference
         if difference is None:
             return "reference"
-        if difference.units < 2:
+        if difference.rests_on_few:
             return "not enough units"
         if difference.above_zero:
             return "beaten"
         return "ahead" if difference.below_zero else "no clear difference"
+
+    def fate(self, segment: SegmentStanding, difference: MeanInterval) -> Fate:
+        """Whether a segment gains or loses under the reference, going by one of its differences.
+
+        A tie is a difference written as zero with both bounds. Fewer than `FEW_CUSTOMERS` customers, or `FEW_UNITS`
+        units that have any, are too few to tell.
+        """
+        if segment.customers < FEW_CUSTOMERS or difference.rests_on_few:
+            return "too few"
+        if self.money.is_nothing(difference):
+            return "tie"
+        if difference.above_zero:
+            return "gains"
+        return "loses" if difference.below_zero else "unclear"
+
+    @property
+    def warning(self) -> str:
+        """What has to be known before any number is read; empty if nothing."""
+        if self.units >= FEW_UNITS:
+            return ""
+        units = "1 independent unit (a block of customers): there are no intervals"
+        if self.units > 1:
+            units = f"{self.units} independent units (blocks of customers): intervals from so few are no proof"
+        return (
+            f"Only {units}, and every difference is a hint at most. Give more seeds or smaller blocks, for at least "
+            f"{FEW_UNITS} units."
+        )
 
     @property
     def verdict(self) -> str:
@@ -146,6 +189,14 @@ class Comparison:
                 f"{said} over {days}; one block of one seed is not enough units for an interval, so nothing is "
                 "settled: run more seeds or blocks."
             )
+        # The sentence says "less" without a sign, so its interval is turned round with it.
+        bounds = [difference.lower, difference.upper] if way == "more" else [-difference.upper, -difference.lower]
+        interval = ", ".join(self.money.plain(bound) for bound in bounds)
+        if self.units < FEW_UNITS:
+            return (
+                f"{said} over {days}, 95 % interval [{interval}], in {self.units} independent units: not enough units "
+                "to settle anything."
+            )
         if self.outcome(best.policy) == "no clear difference":
             against = name if len(self.others) > 1 else best.policy
             return (
@@ -153,16 +204,15 @@ class Comparison:
                 f"{self.money.signed(difference.value)} per customer, 95 % interval "
                 f"{self.money.bounds(difference, sign=True)}; {self.reference} {self._beats()}."
             )
-        # The sentence says "less" without a sign, so its interval is turned round with it.
-        bounds = [difference.lower, difference.upper] if way == "more" else [-difference.upper, -difference.lower]
-        interval = ", ".join(self.money.plain(bound) for bound in bounds)
         return f"{said} over {days}, 95 % interval [{interval}]; it {self._beats()}."
 
     @property
     def simultaneous_verdict(self) -> str:
-        """What remains when all comparisons have to hold together, in one sentence."""
-        if self.units < 2:
-            return "Intervals need at least two independent units (seed and block)."
+        """What remains when all comparisons have to hold together; with too few units, the warning."""
+        if self.warning:
+            return self.warning
+        if len(self.others) == 1:
+            return "There is one comparison, so its interval needs no correction."
         together = f"all {len(self.others)} comparisons together at 95 % (Bonferroni)"
         if self.beats_all_simultaneously:
             return f"The lead over every other policy also holds for {together}."
@@ -267,8 +317,12 @@ def compare_in(scenario: Scenario, results: Sequence[BlockResult], *, reference:
     Raises:
         ComparisonError: as `compare_results`.
     """
-    actions = [ActionInfo(action.id, action.channel, action.intent) for action in scenario.retailer.catalogue.actions]
-    return compare_results(results, reference=reference, actions=actions)
+    return compare_results(results, reference=reference, actions=actions_of(scenario))
+
+
+def actions_of(scenario: Scenario) -> tuple[ActionInfo, ...]:
+    """The actions of a scenario's catalogue, in the order of `BlockResult.actions`."""
+    return tuple(ActionInfo(a.id, a.channel, a.intent) for a in scenario.retailer.catalogue.actions)
 
 
 def _flat(name: str, interval: MeanInterval | None) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from policies.arrays import Float64Array, IntArray
-from simulator.comparison import HOLD, Comparison
+from simulator.comparison import HOLD, Comparison, Fate, Outcome, Standing
 from simulator.comparison_numbers import listed, percent
 from simulator.comparison_svg import GAIN, GRID, INK, LOSE, MUTED, ON_FILL, SERIES, UNCLEAR, wide_and_narrow
 from simulator.paired_intervals import MeanInterval
@@ -60,8 +60,9 @@ def weekly_figure(comparison: Comparison) -> str:
 
 def segment_figure(comparison: Comparison) -> str:
     """Forest plot: the reference against `hold` and against the best other policy of each segment."""
-    won = [s.segment for s in comparison.segments if s.against_best.above_zero]
-    lost = [s.segment for s in comparison.segments if s.against_best.below_zero]
+    fates = [(s.segment, comparison.fate(s, s.against_best)) for s in comparison.segments]
+    won = [name for name, fate in fates if fate == "gains"]
+    lost = [name for name, fate in fates if fate == "loses"]
     return wide_and_narrow(
         partial(_segments, comparison),
         name="segments",
@@ -142,12 +143,19 @@ def _weekly(comparison: Comparison, width: float) -> Figure:
 
 def _segments(comparison: Comparison, width: float) -> Figure:
     best = comparison.next_best
-    points: list[_Point] = [(f"all customers (vs {_short(best.policy)})", best.difference)]
-    points += [(f"{_short(s.segment)} (vs {_short(s.best_other)})", s.against_best) for s in comparison.segments]
+    points = [_all_customers(comparison, best, label=f"all customers (vs {_short(best.policy)})")]
+    points += [
+        (f"{_short(s.segment)} (vs {_short(s.best_other)})", s.against_best, comparison.fate(s, s.against_best))
+        for s in comparison.segments
+    ]
     panels = [(f"{comparison.reference} minus the best other policy there", points)]
     if HOLD in comparison.policies and comparison.reference != HOLD:
-        against_hold: list[_Point] = [("all customers", comparison.standing(HOLD).difference)]
-        against_hold += [(_short(s.segment), s.against_hold) for s in comparison.segments]
+        against_hold = [_all_customers(comparison, comparison.standing(HOLD), label="all customers")]
+        against_hold += [
+            (_short(s.segment), s.against_hold, comparison.fate(s, s.against_hold))
+            for s in comparison.segments
+            if s.against_hold
+        ]
         panels.insert(0, (f"{comparison.reference} minus hold", against_hold))
     is_narrow = width < NARROW
     figure = _new(width, len(panels) * (0.75 + (0.42 if is_narrow else 0.3) * len(points)))
@@ -157,13 +165,19 @@ def _segments(comparison: Comparison, width: float) -> Figure:
     return figure
 
 
-_Point = tuple[str, MeanInterval | None]
+_Point = tuple[str, MeanInterval | None, Fate]
+_FATES: dict[Outcome, Fate] = {"beaten": "gains", "ahead": "loses", "not enough units": "too few"}
+_MARKS: dict[Fate, tuple[str, str]] = {"gains": (GAIN, "^"), "loses": (LOSE, "v"), "too few": (UNCLEAR, "x")}
+
+
+def _all_customers(comparison: Comparison, other: Standing, *, label: str) -> _Point:
+    return label, other.difference, _FATES.get(comparison.outcome(other.policy), "unclear")
 
 
 def _forest(axes: Axes, points: Sequence[_Point], *, labels_above: bool) -> None:
-    for row, (label, interval) in enumerate(points):
+    for row, (label, interval, fate) in enumerate(points):
         if interval is not None:
-            color, marker = _judged(interval)
+            color, marker = _MARKS.get(fate, (UNCLEAR, "o"))
             axes.plot([interval.lower, interval.upper], [row, row], color=color, linewidth=2)
             axes.plot([interval.value], [row], color=color, marker=marker, markersize=7, linestyle="none")
         if labels_above:
@@ -178,15 +192,7 @@ def _forest(axes: Axes, points: Sequence[_Point], *, labels_above: bool) -> None
     if labels_above:
         axes.set_yticks([])
     else:
-        axes.set_yticks(range(len(points)), [label for label, _ in points], parse_math=False)
-
-
-def _judged(interval: MeanInterval) -> tuple[str, str]:
-    if interval.units < 2:
-        return UNCLEAR, "x"
-    if interval.above_zero:
-        return GAIN, "^"
-    return (LOSE, "v") if interval.below_zero else (UNCLEAR, "o")
+        axes.set_yticks(range(len(points)), [label for label, _, _ in points], parse_math=False)
 
 
 def _mix(comparison: Comparison, width: float) -> Figure:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, isfinite, isnan, log10
 
-from simulator.paired_intervals import MeanInterval
+from simulator.paired_intervals import ROUNDING, MeanInterval
 
 UNKNOWN = "–"  # noqa: RUF001 - an en dash is what tables show for "not known"
 MINUS = "\N{MINUS SIGN}"
 FEWEST_DECIMALS, MOST_DECIMALS = 2, 5
-NEGLIGIBLE = 1e-9  # money; below it there is rounding only
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,12 @@ class Money:
     @classmethod
     def fitting(cls, resolutions: Sequence[float]) -> Money:
         """Cents, or more where the finest of these amounts (say, standard errors) needs it to show a digit."""
-        finest = min((r for r in map(abs, resolutions) if isfinite(r) and r > NEGLIGIBLE), default=1.0)
+        finest = min((r for r in map(abs, resolutions) if isfinite(r) and r > ROUNDING), default=1.0)
         return cls(decimals=min(max(-floor(log10(finest)), FEWEST_DECIMALS), MOST_DECIMALS))
+
+    def is_nothing(self, interval: MeanInterval) -> bool:
+        """Whether an amount and both its bounds are written as zero."""
+        return max(abs(interval.value), abs(interval.lower), abs(interval.upper)) < 0.5 * 10.0**-self.decimals
 
     def plain(self, value: float) -> str:
         """`1,234.50`."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import jinja2
 from markupsafe import Markup
 
-from simulator.comparison import CHANNELS, HOLD, Comparison
+from simulator.comparison import CHANNELS, FEW_UNITS, HOLD, Comparison
 from simulator.comparison_figures import margin_figure, mix_figure, segment_figure, style, weekly_figure
+from simulator.comparison_guide import COLUMNS, WORLD, note_of_name
 from simulator.comparison_numbers import bounds, number, percent
 from simulator.comparison_svg import SERIES
+from simulator.comparison_text import CONTACTS, OUTCOMES
 from simulator.run_spec import RunSpec, scenario_digest
 from simulator.scenarios import Scenario
 
 TEMPLATES = Path(__file__).parent / "templates"
+_NO_NOTES: Mapping[str, str] = MappingProxyType({})
 
 
 def facts_of(scenario: Scenario, spec: RunSpec) -> dict[str, str]:
@@ -24,13 +28,18 @@ def facts_of(scenario: Scenario, spec: RunSpec) -> dict[str, str]:
     marks = spec.content["policies"].items()
     return {
         "scenario": f"{scenario.name}: {scenario.file.description}",
+        "scenario file": str(scenario.path),
         "scenario SHA-256": scenario_digest(scenario)[:16],
+        "world": str(scenario.retailer.directory / "world.yaml"),
+        "money": scenario.retailer.goals.currency,
         "version": str(spec.content["version"]),
         "fingerprints": ", ".join(f"{name} {mark[:12]}" for name, mark in marks),
     }
 
 
-def comparison_html(comparison: Comparison, *, title: str, facts: Mapping[str, str]) -> str:
+def comparison_html(
+    comparison: Comparison, *, title: str, facts: Mapping[str, str], notes: Mapping[str, str] = _NO_NOTES
+) -> str:
     """The verdict, tables and inline figures; readable in light and dark, on screens and phones.
 
     Args:
@@ -38,6 +47,7 @@ def comparison_html(comparison: Comparison, *, title: str, facts: Mapping[str, s
         title: heading.
         facts: how it was made, name and value: scenario, versions and the like. Policies, seeds, units, days and
             customers are added to them.
+        notes: by policy, what it does (`simulator.comparison_guide.notes_of`); what is left out is known by its name.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -56,6 +66,12 @@ def comparison_html(comparison: Comparison, *, title: str, facts: Mapping[str, s
         facts=dict(facts) | _own_facts(comparison),
         swatches={policy: style(comparison, policy) for policy in comparison.policies},
         colors=len(SERIES),
+        notes={policy: notes.get(policy, note_of_name(policy)) for policy in comparison.policies},
+        columns=COLUMNS,
+        world=WORLD,
+        contacts=CONTACTS,
+        outcomes=OUTCOMES,
+        few=FEW_UNITS,
         # Figures are our own drawings, in which matplotlib has escaped every name.
         margin_figure=Markup(margin_figure(comparison)),  # noqa: S704
         weekly_figure=Markup(weekly_figure(comparison)),  # noqa: S704

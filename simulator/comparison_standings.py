@@ -10,6 +10,7 @@ from policies.arrays import Float64Array
 from simulator.comparison_units import HOLD, ActionInfo, PairedUnits
 from simulator.paired_intervals import CONFIDENCE, MeanInterval, mean_interval
 
+FEW_CUSTOMERS = 100  # fewer in a segment are anecdotes
 CHANNELS = ("email", "site", "store")  # the metrics that count contacts
 
 

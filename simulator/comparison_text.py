@@ -5,10 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import wrap
 
-from simulator.comparison import CHANNELS, HOLD, Comparison, SegmentStanding, Standing
+from simulator.comparison import (
+    CHANNELS,
+    FEW_CUSTOMERS,
+    FEW_UNITS,
+    HOLD,
+    Comparison,
+    Outcome,
+    SegmentStanding,
+    Standing,
+)
 from simulator.comparison_numbers import bounds, number
 
 WIDTH = 110
+CONTACTS = {"email": "e-mails", "site": "banners", "store": "alerts"}  # of the channels
+# Of the reference, against the policy of a row.
+OUTCOMES: dict[Outcome, str] = {"beaten": "beats it", "ahead": "loses to it"}
+REST_ON = (
+    "Customers are simulated: differences rest on the assumptions stated in the retailer's world.yaml and explained in "
+    "docs/simulation.md."
+)
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -22,15 +38,24 @@ def comparison_text(comparison: Comparison) -> str:
         f"{policies} policies, each lived through by the same {comparison.customers:,} customers for "
         f"{comparison.days} days: {_count(seeds, 'seed')}, {_count(comparison.units, 'independent unit')}.",
         "",
-        "Margin per customer, 95 % intervals; differences are paired",
+        f"Margin, money per customer over {_count(comparison.days, 'day')}; 95 % intervals, differences are paired",
         *_margin_lines(comparison),
         "",
-        "What customers lived through: per customer over all days; unsub: unsubscribes per 1,000 customers, with the",
-        f"interval of {comparison.reference} minus it; shares in percent",
+        "What customers lived through, counts per customer over all days; unsubscribes per 1,000 customers, with the",
+        f"95 % interval of {comparison.reference} minus it",
         *_living_lines(comparison),
         "",
-        f"Who gains and who loses: margin per customer, {comparison.reference} minus the best other policy and {HOLD}",
+        "How policies spoke: money per customer over all days; reachable: may be e-mailed on the last day; retained:",
+        "still a customer then; held: decisions to say nothing; entropy: how much decisions vary, 0 is not at all",
+        *_speaking_lines(comparison),
+        "",
+        f"Who gains and who loses: margin per customer, {comparison.reference} minus the best other policy there"
+        f"{f', and minus {HOLD}' if _has_hold(comparison) else ''};",
+        "the verdict is on the best other (tie: zero as shown; too few: below "
+        f"{FEW_CUSTOMERS} customers or {FEW_UNITS} units)",
         *_segment_lines(comparison),
+        "",
+        *wrap(REST_ON, WIDTH),
     ]
     return "\n".join(lines) + "\n"
 
@@ -40,12 +65,22 @@ def _count(n: int, noun: str) -> str:
 
 
 def _margin_lines(comparison: Comparison) -> list[str]:
-    header = ["policy", "margin", "95 % interval", f"{comparison.reference} minus it", "95 % interval", "%", "outcome"]
+    reference = comparison.reference
+    header = [
+        "policy",
+        "margin",
+        "95 % interval",
+        f"{reference} minus it",
+        "95 % interval",
+        "in %",
+        f"{reference} against it",
+    ]
     return _aligned([header, *(_margin_row(comparison, s) for s in comparison.standings)], text={0, 6})
 
 
 def _margin_row(comparison: Comparison, standing: Standing) -> list[str]:
     money, difference = comparison.money, standing.difference
+    outcome = comparison.outcome(standing.policy)
     return [
         standing.policy,
         money.plain(standing.margin.value),
@@ -53,17 +88,18 @@ def _margin_row(comparison: Comparison, standing: Standing) -> list[str]:
         "" if difference is None else money.signed(difference.value),
         "" if difference is None else money.bounds(difference, sign=True),
         "" if difference is None else number(standing.relative, decimals=1, sign=True),
-        comparison.outcome(standing.policy),
+        OUTCOMES.get(outcome, outcome),
     ]
 
 
 def _living_lines(comparison: Comparison) -> list[str]:
-    header = ["policy", "bought", "wants", *CHANNELS, "unsub", "95 % interval", "reach", "stay", "off", "cost", "held"]
-    return _aligned([[*header, "nats"], *(_living_row(comparison, s) for s in comparison.standings)], text={0})
+    contacts = (CONTACTS.get(channel, channel) for channel in CHANNELS)
+    header = ["policy", "purchases", "wants met", *contacts, "unsubscribes / 1,000", "95 % interval"]
+    return _aligned([header, *(_living_row(s) for s in comparison.standings)], text={0})
 
 
-def _living_row(comparison: Comparison, standing: Standing) -> list[str]:
-    money, difference = comparison.money, standing.unsubscribes_difference
+def _living_row(standing: Standing) -> list[str]:
+    difference = standing.unsubscribes_difference
     return [
         standing.policy,
         number(standing.purchases, decimals=2),
@@ -71,18 +107,36 @@ def _living_row(comparison: Comparison, standing: Standing) -> list[str]:
         *(number(float(contacts), decimals=2) for contacts in standing.contacts),
         number(standing.unsubscribes.value, decimals=1),
         "" if difference is None else bounds(difference, decimals=1, sign=True),
-        number(100.0 * standing.reachable, decimals=1),
-        number(100.0 * standing.retention, decimals=1),
+    ]
+
+
+def _speaking_lines(comparison: Comparison) -> list[str]:
+    header = ["policy", "discounts", "contact cost", "reachable, %", "retained, %", "held, %", "entropy, nats"]
+    return _aligned([header, *(_speaking_row(comparison, s) for s in comparison.standings)], text={0})
+
+
+def _speaking_row(comparison: Comparison, standing: Standing) -> list[str]:
+    money = comparison.money
+    return [
+        standing.policy,
         money.plain(standing.discount),
         money.plain(standing.contact_cost),
+        number(100.0 * standing.reachable, decimals=1),
+        number(100.0 * standing.retention, decimals=1),
         number(100.0 * standing.hold_share, decimals=1),
         number(standing.entropy, decimals=2),
     ]
 
 
 def _segment_lines(comparison: Comparison) -> list[str]:
-    header = ["segment", "customers", "best other", "difference", "95 % interval", f"to {HOLD}", "95 % interval"]
-    return _aligned([header, *(_segment_row(comparison, s) for s in comparison.segments)], text={0, 2})
+    to_hold = [f"to {HOLD}", "95 % interval"] if _has_hold(comparison) else []
+    header = ["segment", "customers", "best other", "difference", "95 % interval", *to_hold, "verdict"]
+    rows = [header, *(_segment_row(comparison, s) for s in comparison.segments)]
+    return _aligned(rows, text={0, 2, len(header) - 1})
+
+
+def _has_hold(comparison: Comparison) -> bool:
+    return HOLD in comparison.policies and comparison.reference != HOLD
 
 
 def _segment_row(comparison: Comparison, segment: SegmentStanding) -> list[str]:
@@ -93,8 +147,8 @@ def _segment_row(comparison: Comparison, segment: SegmentStanding) -> list[str]:
         segment.best_other,
         money.signed(best.value),
         money.bounds(best, sign=True),
-        "" if hold is None else money.signed(hold.value),
-        "" if hold is None else money.bounds(hold, sign=True),
+        *([money.signed(hold.value), money.bounds(hold, sign=True)] if hold else []),
+        comparison.fate(segment, best),
     ]
 
 

@@ -202,6 +202,18 @@ class JourneyVectorEnv(VectorEnv[Float32Array, NDArray[np.int64], NDArray[Any]])
     of who has it. All episodes end together; the step after the end ignores its actions and begins the next episodes
     with new customers (`AutoresetMode.NEXT_STEP`). Options of `reset` are as of `JourneyEnv`.
 
+    What is eligible differs by customer, so sampling takes one mask each, as a tuple; a two-dimensional array is
+    refused by Gymnasium's `MultiDiscrete.sample`.
+
+        >>> import gymnasium
+        >>> import simulator.envs
+        >>> envs = gymnasium.make_vec("Journey-v0", num_envs=3, days=10, vectorization_mode="vector_entry_point")
+        >>> observations, infos = envs.reset(seed=1)
+        >>> actions = envs.action_space.sample(tuple(infos["action_mask"]))
+        >>> observations, rewards, terminated, truncated, infos = envs.step(actions)
+        >>> bool(infos["refused"].any())
+        False
+
     Args:
         num_envs: how many customers.
         scenario: name of a scenario, or path of its file.

@@ -10,6 +10,9 @@ from scipy.special import stdtrit
 from policies.arrays import Float64Array
 
 CONFIDENCE = 0.95
+# With fewer units Student's t stretches intervals, but nothing can show that the units are as alike as it assumes.
+FEW_UNITS = 5
+ROUNDING = 1e-9  # of sums in another order; a difference below it is none
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,18 @@ class MeanInterval:
 
     @property
     def above_zero(self) -> bool:
-        """Whether the whole interval is positive; never with fewer than two units."""
-        return self.lower > 0.0
+        """Whether the whole interval is positive, by more than rounding; never with fewer than two units."""
+        return self.lower > ROUNDING
 
     @property
     def below_zero(self) -> bool:
-        """Whether the whole interval is negative; never with fewer than two units."""
-        return self.upper < 0.0
+        """Whether the whole interval is negative, by more than rounding; never with fewer than two units."""
+        return self.upper < -ROUNDING
+
+    @property
+    def rests_on_few(self) -> bool:
+        """Whether there are too few units for a claim, whatever the interval says."""
+        return self.units < FEW_UNITS
 
 
 @dataclass(frozen=True)

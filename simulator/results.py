@@ -29,6 +29,30 @@ METRICS = (
     "reachable",  # customers who may be e-mailed
     "alive",  # customers who have not left for good (known in a simulation only)
 )
+AT_THE_END = ("reachable", "alive")  # counts of the last day, not sums over days
+# What a metric is in, per customer. Money is that of goals.yaml.
+UNITS = {
+    "margin": "money kept: margin of purchases and returns, less discounts and the cost of contacts",
+    "revenue": "money customers paid",
+    "discount": "money taken off prices",
+    "contact_cost": "money spent on contacts",
+    "purchases": "baskets",
+    "returns": "baskets with a return",
+    "site_visits": "visits",
+    "store_visits": "visits",
+    "email": "e-mails sent",
+    "site": "banners shown",
+    "store": "alerts to associates",
+    "minutes": "minutes of associates",
+    "clicks": "clicks on e-mails and banners",
+    "accepts": "alerts and calls accepted",
+    "unsubscribes": "unsubscriptions from e-mail",
+    "wants_met": "purchases that answered an open want",
+    "decisions": "decisions, those to hold included",
+    "entropy": "nats, summed over decisions; 0 is a policy that never varies",
+    "reachable": "share of customers who may be e-mailed, last day",
+    "alive": "share of customers who have not left for good, last day",
+}
 
 
 @dataclass(frozen=True)

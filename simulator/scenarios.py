@@ -63,12 +63,14 @@ class Scenario:
 
     Attributes:
         name: of its file.
+        path: of its file.
         file: its content.
         retailer: with the dates of new actions set.
         world: with the changes applied.
     """
 
     name: str
+    path: Path
     file: ScenarioFile
     retailer: Retailer
     world: WorldSettings
@@ -84,7 +86,7 @@ class Scenario:
         Raises:
             ScenarioError: no such value, or it is out of its range.
         """
-        return _build(self.name, self.file.model_copy(update={"world": {**self.file.world, **world}}), self.retailer)
+        return _build(self.path, self.file.model_copy(update={"world": {**self.file.world, **world}}), self.retailer)
 
 
 def load_scenario(name: str, *, configs: Path) -> Scenario:
@@ -109,7 +111,7 @@ def load_scenario(name: str, *, configs: Path) -> Scenario:
     retailer = load_retailer(configs / file.retailer)
     if file.new_actions:
         retailer = _with_new_actions(retailer, file.new_actions, path=path)
-    return _build(path.stem, file, retailer)
+    return _build(path, file, retailer)
 
 
 def scenario_names(configs: Path) -> list[str]:
@@ -152,8 +154,8 @@ def load_world(retailer: Retailer, changes: Mapping[str, float], *, scenario: st
     return world
 
 
-def _build(name: str, file: ScenarioFile, retailer: Retailer) -> Scenario:
-    return Scenario(name, file, retailer, load_world(retailer, file.world, scenario=name))
+def _build(path: Path, file: ScenarioFile, retailer: Retailer) -> Scenario:
+    return Scenario(path.stem, path, file, retailer, load_world(retailer, file.world, scenario=path.stem))
 
 
 def _change(content: dict[str, Any], name: str, value: float, *, path: Path, scenario: str) -> None:

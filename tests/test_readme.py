@@ -27,7 +27,7 @@ def test_the_ten_lines_compare_two_policies() -> None:
     said = run_python(example("load_scenario"))
     assert "hold" in said
     assert "random" in said
-    assert "Margin per customer" in said
+    assert "Margin, money per customer" in said
 
 
 def test_the_policy_of_ones_own_behaves_as_a_policy_must(tmp_path: Path) -> None:

@@ -12,14 +12,15 @@ from orchestrator.cli.progress import progress_bars, stoppable
 from orchestrator.cli.simulation import BlockSizeOption, CustomersOption, DaysOption, ScenarioOption, WorkersOption
 from orchestrator.cli.threads import one_thread
 
-TABLE = "ablations.md"
+TABLE, NUMBERS = "ablations.md", "ablations.json"
 
 
 def ablate_command(
     out: Annotated[
         Path,
         typer.Option(
-            file_okay=False, help="Folder for trainings, results and ablations.md; new, or of the same ablations."
+            file_okay=False,
+            help="Folder for trainings, results, ablations.md and ablations.json; new, or of the same ablations.",
         ),
     ],
     scenario: ScenarioOption = "baseline",
@@ -33,7 +34,8 @@ def ablate_command(
 ) -> None:
     """Train again without the critic, the pair features, the exploration, and with tastes of segments only.
 
-    Prints what each is worth (money per customer over all days) as it is known, and as a table in the end. A run that
+    Prints what each is worth (money per customer over all days, paired with the full policy) as it is known, and as a
+    table in the end. With tastes of segments only the world is another one, so that row stands for itself. A run that
     was interrupted goes on where it stopped when run again.
 
     Example: journey ablate --out data/ablations
@@ -41,7 +43,8 @@ def ablate_command(
     one_thread()
     from orchestrator.config import configs_dir
     from policies.whole_files import write_whole
-    from simulator.ablations import ablate, ablation_line, ablation_table
+    from simulator.ablation_table import AblationReport, ablation_line, ablation_table
+    from simulator.ablations import ablate, ablation_spec
     from simulator.scenarios import load_scenario
     from simulator.training_plan import TrainingPlan, days_for
 
@@ -63,11 +66,19 @@ def ablate_command(
             days=days,
             block_size=block_size,
             workers=workers,
-            training=lambda name, now: bars.phase(now, about=f"without {name}: "),
-            comparing=lambda name, now: bars.blocks(now, about=f"without {name}: "),
-            on_ablation=lambda name, comparison: typer.echo(ablation_line(name, comparison)),
+            training=lambda name, now: bars.phase(now, about=f"{name}: "),
+            comparing=lambda name, now: bars.blocks(now, about=f"{name}: "),
+            on_ablation=lambda one: typer.echo(ablation_line(one)),
         )
-    table = ablation_table(found)
-    write_whole(out / TABLE, (table + "\n").encode())
-    typer.echo(table)
-    typer.echo(f"wrote {out / TABLE}")
+    report = AblationReport(
+        found,
+        world,
+        plan,
+        ablation_spec(world, plan, customers=customers, days=days, block_size=block_size),
+        f"journey ablate --scenario {scenario} --iterations {iterations} --train-customers {train_customers} --seeds "
+        f"{seeds} --customers {customers} --days {days} --block-size {block_size} --out {out}",
+    )
+    write_whole(out / TABLE, report.markdown().encode())
+    write_whole(out / NUMBERS, report.json().encode())
+    typer.echo(ablation_table(found))
+    typer.echo(f"wrote {out / TABLE} and {NUMBERS}, with how to repeat it")

@@ -29,6 +29,7 @@ FIDELITY_SEED = 0
 
 
 def calibrate_command(
+    context: typer.Context,
     data: DataOption = DEFAULT_DATA,
     config: ConfigOption = DEFAULT_CONFIG,
     check: Annotated[
@@ -42,10 +43,12 @@ def calibrate_command(
     Example: journey calibrate --data ../shared/data --check
     """
     from orchestrator.config import load_retailer
+    from simulator.calibration.data import check_folder
     from simulator.calibration.world_file import differences, write_world
     from simulator.calibration.world_fit import fit_world
     from simulator.scenarios import load_world
 
+    check_folder(data, named_by=_named_by(context))
     retailer = load_retailer(config)
     world = load_world(retailer, {})
     with terminal().status("fitting; simulates for a minute or so"):
@@ -62,6 +65,7 @@ def calibrate_command(
 
 
 def fidelity_command(
+    context: typer.Context,
     data: DataOption = DEFAULT_DATA,
     config: ConfigOption = DEFAULT_CONFIG,
     customers: Annotated[int, typer.Option(min=100, help="Customers to simulate of each kind.")] = 20_000,
@@ -71,17 +75,20 @@ def fidelity_command(
 ) -> None:
     """Simulated customers against real ones, moment by moment; exit 1 if one is out of its tolerance.
 
-    The tolerances, each with its reason, are in the retailer's fidelity.yaml.
+    The tolerances, each with its reason, are in the retailer's fidelity.yaml, and were set for 20,000 customers. With
+    fewer a moment may be out by chance: the table says so where it is within two standard errors.
 
     Example: journey fidelity --data ../shared/data --out data/fidelity
     """
     from orchestrator.config import load_retailer
     from simulator.calibration.company import Company
+    from simulator.calibration.data import check_folder
     from simulator.calibration.fidelity import measure_fidelity
     from simulator.calibration.fidelity_report import PAGE, fidelity_html
     from simulator.calibration.fidelity_text import fidelity_text
     from simulator.scenarios import load_world
 
+    check_folder(data, named_by=_named_by(context))
     retailer = load_retailer(config)
     company = Company(retailer, load_world(retailer, {}), FIDELITY_SEED)
     with terminal().status("simulating; a minute or so"):
@@ -92,3 +99,10 @@ def fidelity_command(
     page.write_text(fidelity_html(fidelity), encoding="utf-8")
     typer.echo(f"report: {page}")
     raise typer.Exit(1 if fidelity.out_of_tolerance else 0)
+
+
+def _named_by(context: typer.Context) -> str:
+    """Who chose the folder of the real data."""
+    source = context.get_parameter_source("data")
+    chosen = {"COMMANDLINE": "--data", "ENVIRONMENT": "the variable JOURNEY_DATA"}
+    return chosen.get(source.name if source else "", "the default of --data (or of JOURNEY_DATA)")

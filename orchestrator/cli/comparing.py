@@ -19,6 +19,7 @@ from orchestrator.cli.simulation import (
     ScenarioOption,
     WorkersOption,
     folder_of_blocks,
+    line_up_folder,
     live,
     world_and_policies,
 )
@@ -65,6 +66,7 @@ def compare_command(
     from policies.registry.store import Store
     from policies.whole_files import write_whole
     from simulator.comparison import compare_in
+    from simulator.comparison_guide import notes_of
     from simulator.comparison_publish import publish_comparison
     from simulator.comparison_report import comparison_html, facts_of
     from simulator.comparison_text import comparison_text
@@ -98,7 +100,11 @@ def compare_command(
     typer.echo(comparison_text(comparison))
     spec = RunSpec.of(world, found, customers=customers, days=days, block_size=block_size, logs=False)
     content = {**spec.content, "seeds": list(range(seeds)), "reference": reference}
-    html = comparison_html(comparison, title=f"Comparison: {world.name}", facts=facts_of(world, spec))
+    folder = line_up_folder(world, line_up)
+    labels = {name: label for name in found if (label := registry.label_of(folder / name))}
+    facts = facts_of(world, spec) | {"registered": ", ".join(f"{name} is {label}" for name, label in labels.items())}
+    facts = {name: fact for name, fact in facts.items() if fact}
+    html = comparison_html(comparison, title=f"Comparison: {world.name}", facts=facts, notes=notes_of(found))
     if out:
         comparison.write_parquet(out / "comparison.parquet")
         write_whole(out / SPEC, (json.dumps(content, indent=1) + "\n").encode())

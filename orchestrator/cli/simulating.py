@@ -64,13 +64,13 @@ def simulate_command(
     line_up: LineUpOption = None,
     resume: ResumeOption = False,
 ) -> None:
-    """Let simulated customers live under one policy and keep every decision as Parquet.
+    """Let simulated customers live under one policy and keep every decision as Parquet; prints means with units.
 
     Example: journey simulate --policy random --customers 1000 --days 30 --out data/random
     """
     one_thread()
     from simulator.errors import LineUpError
-    from simulator.results import METRICS
+    from simulator.results import AT_THE_END, METRICS, UNITS
 
     world, policies = world_and_policies(scenario, policy, line_up)
     if len(policies) > 1:
@@ -90,9 +90,12 @@ def simulate_command(
     )
     totals = sum(result.daily.sum(axis=0) for result in results)
     last = sum(result.daily[-1] for result in results)
-    typer.echo(f"{customers:,} customers, {days} days, policy {results[0].policy}; per customer over all days:")
+    currency = world.retailer.goals.currency
+    typer.echo(
+        f"{customers:,} customers, {days} days, policy {results[0].policy}; per customer over all days, money in "
+        f"{currency}:"
+    )
     for i, metric in enumerate(METRICS):
-        at_end = metric in {"reachable", "alive"}
-        value = float((last if at_end else totals)[i]) / customers
-        typer.echo(f"  {metric:13} {value:10.3f}{' (share, last day)' if at_end else ''}")
+        value = float((last if metric in AT_THE_END else totals)[i]) / customers
+        typer.echo(f"  {metric:13} {value:10.3f}  {UNITS[metric]}")
     typer.echo(f"wrote {out / LOGS}: one folder per policy and block, decisions.parquet and money.parquet")

@@ -52,9 +52,14 @@ def world_and_policies(scenario: str, names: str, folder: Path | None) -> tuple[
     return world, line_up(
         [name.strip() for name in names.split(",") if name.strip()],
         core=Setting.of(world).core,
-        folder=folder or Path("data") / "policies" / world.name,
+        folder=line_up_folder(world, folder),
         scenario=world.name,
     )
+
+
+def line_up_folder(world: Scenario, given: Path | None) -> Path:
+    """Where trained policies of a scenario are, unless a folder is given."""
+    return given or Path("data") / "policies" / world.name
 
 
 def folder_of_blocks(out: Path, *, resume: bool) -> Path:

@@ -10,9 +10,11 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from policies.errors import RegistryError
+from policies.policy_directory import SUM
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 DEFAULT_MODEL = "journey-policy"
@@ -84,26 +86,59 @@ class Store:
             version,
         )
 
+    def label_of(self, directory: Path) -> str:
+        """Name and version under which the policy saved in a directory is registered; empty if it is not.
+
+        Of several versions that are the same policy it is the newest. Versions whose files are gone are passed over.
+
+        Raises:
+            RegistryError: the database cannot be read.
+        """
+        mark = _mark(directory)
+        if not mark:
+            return ""
+        query = (
+            "SELECT name, version, source FROM model_versions WHERE current_stage != 'Deleted_Internal'"
+            " ORDER BY creation_time DESC, version DESC"
+        )
+        for model, version, source in self._all(query):
+            if _mark(_path(source)) == mark:
+                return RegisteredPolicy(model, int(version), _path(source)).label
+        return ""
+
     def _one(self, query: str, *values: str | int) -> tuple[int, str] | None:
+        rows = self._all(query, *values)
+        return rows[0] if rows else None
+
+    def _all(self, query: str, *values: str | int) -> list[Any]:
         if not self.database.exists():
-            return None
+            return []
         try:
             with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
-                row: tuple[int, str] | None = connection.execute(query, values).fetchone()
+                return connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise RegistryError(
                 f"{self.database} cannot be read as an MLflow store ({error}); give another directory"
             ) from error
-        return row
 
     def _find(self, query: str, model: str, which: str | int) -> RegisteredPolicy | None:
         row = self._one(query, model, which)
         if row is None:
             return None
-        directory = Path(unquote(urlsplit(row[1]).path))
+        directory = _path(row[1])
         if not directory.is_dir():
             raise RegistryError(
                 f"{model} version {row[0]} is registered at {directory}, which does not exist; MLflow stores "
                 f"absolute paths, so {self.directory} cannot be moved: move it back or train again"
             )
         return RegisteredPolicy(model, int(row[0]), directory)
+
+
+def _path(source: str) -> Path:
+    return Path(unquote(urlsplit(source).path))
+
+
+def _mark(directory: Path) -> bytes:
+    """The checksum a saved policy keeps of everything it is made of; empty where there is none."""
+    path = directory / SUM
+    return path.read_bytes() if path.is_file() else b""

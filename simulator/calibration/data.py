@@ -27,6 +27,8 @@ CAMPAIGN_DESCRIPTIONS = "dunnhumby/campaign_descriptions.parquet"
 REDEMPTIONS = "dunnhumby/coupon_redemptions.parquet"
 HILLSTROM = "hillstrom/hillstrom_dev.csv.gz"
 
+FOLDERS = ("cdnow", "dunnhumby", "hillstrom")
+
 CDNOW_START = np.datetime64("1997-01-01", "D")
 JOURNEY_START = np.datetime64("2017-01-01", "D")
 ARMS = ("none", "mens", "womens")
@@ -133,6 +135,30 @@ class MailTest:
     visit: Float64Array
     conversion: Float64Array
     spend: Float64Array
+
+
+def check_folder(data: Path, *, named_by: str) -> None:
+    """That a folder looks like one of real data.
+
+    Args:
+        data: the folder.
+        named_by: who says so, such as `--data`.
+
+    Raises:
+        CalibrationError: it does not.
+    """
+    missing = [name for name in FOLDERS if not (data / name).is_dir()]
+    if missing:
+        what = f"holds no {', '.join(f'{name}/' for name in missing)}" if data.is_dir() else "is no folder"
+        raise CalibrationError(
+            f"{named_by} names {data}, which {what}; it must name the folder of the real data, which holds "
+            f"{listed_folders()}"
+        )
+
+
+def listed_folders() -> str:
+    """What a folder of real data holds, in words."""
+    return f"{', '.join(f'{name}/' for name in FOLDERS[:-1])} and {FOLDERS[-1]}/"
 
 
 def read_orders(data: Path) -> Orders:
@@ -250,7 +276,8 @@ def _table(data: Path, name: str, read: Callable[[Path], pd.DataFrame], columns:
     file = data / name
     if not file.is_file():
         raise CalibrationError(
-            f"{file}: no such file; --data must name the folder that holds cdnow/, dunnhumby/ and hillstrom/"
+            f"{file}: no such file; --data, or else the variable JOURNEY_DATA, must name the folder that holds "
+            f"{listed_folders()}"
         )
     try:
         table = read(file)

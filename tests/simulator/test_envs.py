@@ -57,6 +57,17 @@ def test_the_example_of_the_module_runs() -> None:
     assert doctest.testmod(simulator.envs).failed == 0
 
 
+def test_actions_sampled_with_a_mask_per_customer_are_never_refused() -> None:
+    env = vector(60)
+    _, infos = env.reset(seed=5)
+    env.action_space.seed(5)
+    assert not infos["action_mask"].all()
+    for _ in range(4):
+        actions = env.action_space.sample(tuple(infos["action_mask"]))
+        *_, infos = env.step(actions)
+        assert not infos["refused"].any()
+
+
 def test_one_customer_alone_is_a_vector_of_one() -> None:
     alone, block = JourneyEnv(days=20), vector(1, days=20)
     observation, info = alone.reset(seed=4)

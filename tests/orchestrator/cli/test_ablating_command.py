@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,12 +55,12 @@ def test_ablations_go_on_where_they_were_stopped(journey: Callable[..., Any], ca
     assert stopped.err.count("\n") == 1
     assert "0 of 2 ablations are finished" in stopped.err
     assert "kept in ablations; run the same again to continue" in stopped.err
-    assert calls[1:] == ["train nothing", "block 0.0", "block 0.1", "block 1.0"]
+    assert calls[1:] == ["train full", "block 0.0", "block 0.1", "block 1.0"]
 
     calls[:] = ["stop at train critic"]
     stopped = journey(*ABLATE)
     assert stopped.code == 130, stopped
-    assert "1 of 2 ablations are finished, and what the one without critic got to" in stopped.err
+    assert "1 of 2 ablations are finished, and what 'without critic' got to" in stopped.err
     assert calls[1:] == ["block 1.0", "block 1.1", "train critic"]
 
     calls.clear()
@@ -67,10 +68,15 @@ def test_ablations_go_on_where_they_were_stopped(journey: Callable[..., Any], ca
     assert finished.code == 0, finished
     assert calls == ["train critic", "block 0.0", "block 0.1", "block 1.0", "block 1.1"]
     lines = finished.out.splitlines()
-    assert [line.split(":")[0] for line in lines[:2]] == ["without nothing", "without critic"]
+    assert [line.split(":")[0] for line in lines[:2]] == ["full policy", "without critic"]
     assert all("margin per customer" in line and "more than hold" in line for line in lines[:2])
-    table = Path("ablations/ablations.md").read_text()
-    assert table in finished.out
+    assert "full policy minus it" in lines[1]
+    rows = [line for line in Path("ablations/ablations.md").read_text().splitlines() if line.startswith("|")]
+    assert len(rows) == 4
+    assert "\n".join(rows) in finished.out
+    kept = json.loads(Path("ablations/ablations.json").read_text())
+    assert (kept["spec"]["seeds"], kept["spec"]["compared"]["days"]) == ([0, 1], 3)
+    assert [one["name"] for one in kept["ablations"]] == ["full", "critic"]
     assert lines[0] in stopped.out  # the same numbers, read from disk
 
     calls.clear()

@@ -16,12 +16,16 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from simulator.results import METRICS, UNITS
+
 COMPARE = ("compare", "--seeds", 2, "--customers", 500, "--days", 10, "--workers", 1)
 SHY = """
 import numpy as np
 
 
 class Shy:
+    "Mostly holds."
+
     name = "shy"
 
     def __init__(self, *, actions, columns):
@@ -83,6 +87,10 @@ def test_a_comparison_with_a_users_policy_is_printed_written_and_logged(journey:
     assert "3 policies, each lived through by the same 1,000 customers for 10 days: 2 seeds" in said.out
     html = Path("report/report.html").read_text()
     assert "Comparison: baseline" in html
+    assert "Mostly holds." in html  # what its docstring says
+    assert "configs/scenarios/baseline.yaml" in html
+    assert html.count("Only 2 independent units") == 1
+    assert "not enough units to settle anything" in said.out
     assert all(f">{name}<" in html or name in html for name in ("hold", "random", "shy"))
     table = pd.read_parquet("report/comparison.parquet").set_index("policy")
     assert set(table.index) == {"hold", "random", "shy"}
@@ -140,6 +148,9 @@ def test_simulate_keeps_every_decision(journey: Callable[..., Any]) -> None:
     decisions = pq.read_table("logs/logs/random/seed-0-block-0/decisions.parquet")
     per_customer = float(re.search(r"decisions +([\d.]+)", said.out)[1])
     assert per_customer == pytest.approx(decisions.num_rows / 300, abs=1e-3)
+    assert "money in USD" in said.out
+    for metric in METRICS:
+        assert re.search(rf"^  {metric} +-?[\d.]+  {re.escape(UNITS[metric])}$", said.out, re.MULTILINE)
     assert pq.read_table("logs/logs/random/seed-0-block-0/money.parquet").num_rows == 300
 
 

@@ -34,10 +34,12 @@ def test_a_training_is_continued_started_from_and_compared(journey: Callable[...
     assert warm.code == 0, warm
     assert "journey-baseline/3" in warm.out
     assert Path("warm-line-up/journey/policy.json").is_file()
-    compared = journey(
-        "compare", "--seeds", 2, "--customers", 100, "--days", 4, "--workers", 1, "--policies", "hold,myopic,journey"
-    )
+    sizes = ("--seeds", 2, "--customers", 100, "--days", 4, "--workers", 1)
+    compared = journey("compare", *sizes, "--policies", "hold,myopic,journey", "--out", "report")
     assert compared.code == 0, compared
+    report = Path("report/report.html").read_text()
+    assert "journey is journey-baseline/2" in report
+    assert re.search(r"by a critic fitted to twin lives.* Learned from [\d,]+ examples\.", report)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from policies.errors import RegistryError
+from policies.policy_files import load_policy, save_policy
 from policies.registry.store import RegisteredPolicy, Store
 from policies.registry.tracking import Tracker
 
@@ -58,6 +59,19 @@ def test_a_deleted_version_is_not_found(shelf: Any, client: Any) -> None:
     assert shelf.store.version("mail", int(version)) is None
     with pytest.raises(RegistryError, match=f"has no version {version}"):
         Tracker(shelf.store).promote(int(version), model="mail")
+
+
+def test_a_saved_policy_is_known_by_the_newest_version_that_is_the_same(
+    shelf: Any, empty: Store, tmp_path: Path
+) -> None:
+    save_policy(shelf.result.policy, tmp_path / "same")
+    assert shelf.store.label_of(tmp_path / "same") == "mail/2"  # published twice
+    more = load_policy(tmp_path / "same")
+    more.learn(shelf.log)
+    save_policy(more, tmp_path / "other")
+    assert shelf.store.label_of(tmp_path / "other") == ""
+    assert shelf.store.label_of(tmp_path / "nowhere") == ""
+    assert empty.label_of(tmp_path / "same") == ""
 
 
 def test_a_moved_store_says_that_it_cannot_be_moved(shelf: Any, tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ READERS: list[tuple[Callable[[Path], Any], str]] = [
 def test_a_missing_file_is_named_with_the_option_that_points_to_it(
     tmp_path: Path, read: Callable[[Path], Any], name: str
 ) -> None:
-    with pytest.raises(CalibrationError, match=rf"{name}: no such file; --data must name the folder"):
+    with pytest.raises(
+        CalibrationError, match=rf"{name}: no such file; --data, or else the variable JOURNEY_DATA, must name"
+    ):
         read(tmp_path)
 
 

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from orchestrator.cli import main
 from orchestrator.config import load_retailer
-from simulator.calibration.fidelity import read_fidelity_file
+from simulator.calibration.fidelity import Fidelity, Row, read_fidelity_file
+from simulator.calibration.fidelity_text import fidelity_text, verdict
 from simulator.calibration.world_file import differences, with_fitted
 from simulator.calibration.world_fit import FittedNumber, FittedWorld
 from simulator.errors import CalibrationError
@@ -98,7 +100,63 @@ def test_the_shipped_world_is_what_the_fit_gives_and_a_changed_one_is_not(
 def test_missing_data_are_told(journey: Callable[..., Said], tmp_path: Path, command: str) -> None:
     said = journey(command, "--data", tmp_path / "nowhere", "--config", CONFIG)
     assert said.code == 2
-    assert "--data must name the folder" in said.err
+    assert f"--data names {tmp_path / 'nowhere'}, which is no folder" in said.err
+    assert "holds cdnow/, dunnhumby/ and hillstrom/" in said.err
+
+
+@pytest.mark.parametrize("command", ["calibrate", "fidelity"])
+def test_a_wrong_variable_is_named_with_what_was_looked_for(
+    journey: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (tmp_path / "elsewhere" / "cdnow").mkdir(parents=True)
+    monkeypatch.setenv("JOURNEY_DATA", str(tmp_path / "elsewhere"))
+    said = journey(command, "--config", CONFIG)
+    assert said.code == 2
+    assert f"JOURNEY_DATA names {tmp_path / 'elsewhere'}, which holds no dunnhumby/, hillstrom/" in said.err
+    monkeypatch.delenv("JOURNEY_DATA")
+    assert "the default of --data (or of JOURNEY_DATA) names ../shared/data" in journey(command, "--config", CONFIG).err
+
+
+def row(name: str, simulated: float, error: float) -> Row:
+    """A real moment of 1 with a tolerance of 0.1."""
+    return Row(name=name, real=1.0, real_error=0.01, simulated=simulated, simulated_error=error, tolerance=0.1)
+
+
+def fidelity_of(*rows: Row, customers: int = 400) -> Fidelity:
+    nothing: Any = None
+    return Fidelity(rows, {}, real=nothing, simulated=nothing, customers=customers)
+
+
+@pytest.mark.parametrize(
+    ("simulated", "error", "shown"),
+    [(1.05, 0.0, "ok"), (1.2, 0.04, "OUT"), (1.2, 0.06, "OUT?"), (0.8, 0.06, "OUT?"), (float("nan"), 0.1, "OUT?")],
+)
+def test_a_miss_within_two_standard_errors_is_marked(simulated: float, error: float, shown: str) -> None:
+    text = fidelity_text(fidelity_of(row("a.b", simulated, error)))
+    assert text.splitlines()[1].split()[-1] == shown
+
+
+def test_the_verdict_says_whether_more_customers_could_tell() -> None:
+    fine, out, close = row("a.fine", 1.0, 0.1), row("a.out", 1.5, 0.1), row("a.close", 1.2, 0.1)
+    assert verdict(fidelity_of(fine)) == "All 1 moments are within their tolerances."
+    assert "too few to tell" not in verdict(fidelity_of(fine, out))
+    both = verdict(fidelity_of(fine, out, close))
+    assert both.startswith("2 of 3 moments are out of tolerance: a.out, a.close.")
+    assert "Of these, a.close lies within two standard errors of the tolerance" in both
+    assert "400 simulated customers are too few to tell; give --customers 20000" in both
+    assert "give --customers 80000" in verdict(fidelity_of(close, customers=20_000))
+
+
+@pytest.mark.slow
+def test_few_customers_fail_and_say_that_they_are_few(
+    journey: Callable[..., Said], data_dir: Path, tmp_path: Path
+) -> None:
+    said = journey("fidelity", "--data", data_dir, "--config", CONFIG, "--customers", "400", "--out", tmp_path / "out")
+    assert said.code == 1
+    assert "OUT?" in said.out
+    page = (tmp_path / "out" / "fidelity.html").read_text()
+    for told in (said.out, page):
+        assert "are too few to tell; give --customers 20000" in " ".join(told.split())
 
 
 def fitted_as_shipped() -> FittedWorld:

@@ -84,7 +84,7 @@ def test_pairing_finds_what_separate_means_would_miss(synthetic_results: Results
 def test_equal_policies_are_told_apart_only_as_often_as_promised(synthetic_results: Results, actions: Actions) -> None:
     wrong = 0
     for start in range(200):
-        results = synthetic_results({"journey": 5.0, "hold": 5.0}, seeds=1, blocks=4, days=1, start=start)
+        results = synthetic_results({"journey": 5.0, "hold": 5.0}, seeds=1, blocks=5, days=1, start=start)
         found = compare_results(results, reference="journey", actions=actions)
         wrong += found.outcome("hold") != "no clear difference"
     assert wrong / 200 < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 200)
@@ -252,6 +252,65 @@ def test_one_block_of_one_seed_settles_nothing(synthetic_results: Results, actio
     assert frame.loc["hold", "difference"] == pytest.approx(8.0, abs=1.0)
     assert frame.filter(regex="_(lower|upper|standard_error)$").isna().all(axis=None)
     assert np.isnan(found.series.margin.lower).all()
+
+
+@pytest.mark.parametrize("blocks", [2, 4])
+def test_a_few_units_are_a_hint_whatever_their_interval(
+    synthetic_results: Results, actions: Actions, blocks: int
+) -> None:
+    results = synthetic_results({"journey": 10.0, "hold": 2.0, "rules": 3.0}, seeds=1, blocks=blocks, own=0.0)
+    found = compare_results(results, reference="journey", actions=actions)
+    assert found.standing("hold").difference is not None
+    assert found.standing("hold").difference.above_zero
+    assert [found.outcome(name) for name in ("hold", "rules")] == ["not enough units"] * 2
+    assert not found.beats_all
+    assert not found.beats_all_simultaneously
+    assert f"in {blocks} independent units: not enough units to settle anything" in found.verdict
+    assert "beats" not in found.verdict
+    assert f"Only {blocks} independent units" in found.warning
+    assert found.simultaneous_verdict == found.warning
+    assert {found.fate(s, s.against_best) for s in found.segments} == {"too few"}
+
+
+def test_five_units_need_no_warning(synthetic_results: Results, actions: Actions) -> None:
+    results = synthetic_results({"journey": 10.0, "hold": 2.0}, seeds=5, blocks=1)
+    found = compare_results(results, reference="journey", actions=actions)
+    assert found.warning == ""
+    assert found.outcome("hold") == "beaten"
+
+
+def test_one_comparison_is_not_called_all(synthetic_results: Results, actions: Actions) -> None:
+    found = compare_results(synthetic_results({"journey": 10.0, "hold": 2.0}), reference="journey", actions=actions)
+    assert found.simultaneous_verdict == "There is one comparison, so its interval needs no correction."
+    assert "all 1" not in found.verdict
+
+
+def test_ties_and_tiny_segments_are_neither_gains_nor_losses(synthetic_results: Results, actions: Actions) -> None:
+    tilt = {"journey": {"loyal": 2.0, "lapsed": 2.0}}
+    found = compare_results(
+        synthetic_results(
+            {"journey": 10.0, "hold": 10.0, "rules": 9.0}, own=0.0, shared=0.0, customers=80, segment_margins=tilt
+        ),
+        reference="journey",
+        actions=actions,
+    )
+    loyal, new, lapsed = found.segments
+    assert (loyal.customers, new.customers, lapsed.customers) == (6 * 40, 6 * 24, 6 * 16)
+    assert [found.fate(s, s.against_best) for s in found.segments] == ["gains", "tie", "too few"]
+    assert found.fate(new, new.differences["rules"]) == "gains"
+
+
+def test_differences_of_rounding_are_none(synthetic_results: Results, actions: Actions) -> None:
+    results = synthetic_results({"journey": 10.0}, own=1.0)
+    margin = METRICS.index("margin")
+
+    def nearly(result: BlockResult) -> BlockResult:
+        daily = result.daily.copy()
+        daily[:, margin] *= 1 - 1e-13
+        return replace(result, policy="twin", daily=daily)
+
+    found = compare_results([*results, *map(nearly, results)], reference="journey", actions=actions)
+    assert found.outcome("twin") == "no clear difference"
 
 
 def test_the_frame_holds_every_number_and_survives_parquet(

@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,15 @@ import matplotlib as mpl
 import pytest
 
 from simulator.comparison import ActionInfo, Comparison, compare_results
+from simulator.comparison_guide import COLUMNS, NOTHING_KNOWN, POLICY_NOTES, notes_of
 from simulator.comparison_numbers import MINUS, UNKNOWN, Money, bounds, number
 from simulator.comparison_report import TEMPLATES, comparison_html
 from simulator.comparison_text import comparison_text
+from simulator.line_up import UserPolicy, line_up
 from simulator.paired_intervals import MeanInterval
 from simulator.results import BlockResult
+from simulator.rollout import Setting
+from simulator.scenarios import load_scenario
 
 MARGINS = {"journey": 10.4, "hold": 10.0, "rules": 9.9, "random": 7.0}
 CONTACTS = {"journey": 0.05, "rules": 0.1, "random": 0.6}
@@ -165,12 +170,83 @@ def test_one_unit_is_reported_without_intervals(
         assert "nan" not in said.lower()
 
 
+def test_the_page_says_how_to_read_it(comparison: Comparison) -> None:
+    facts = {**FACTS, "scenario file": "configs/scenarios/mine.yaml"}
+    html = comparison_html(comparison, title="Four", facts=facts, notes={"rules": "Sends what a table says."})
+    for said in (
+        "How to read this",
+        POLICY_NOTES["journey"].split("'")[0],
+        POLICY_NOTES["hold"],
+        "Sends what a table says.",
+        "docs/simulation.md",
+        "This scenario: configs/scenarios/mine.yaml",
+        COLUMNS["unsubscribes"],
+    ):
+        assert said in html
+    assert POLICY_NOTES["click_greedy"] not in html  # it takes no part
+    assert "Too few units" not in html
+
+
+def test_the_page_and_the_terminal_warn_of_few_units(
+    synthetic_results: Callable[..., list[BlockResult]], actions: tuple[ActionInfo, ...]
+) -> None:
+    results = synthetic_results(MARGINS, contacts=CONTACTS, seeds=2, blocks=1)
+    found = compare_results(results, reference="journey", actions=actions)
+    html, text = comparison_html(found, title="Two", facts={}), comparison_text(found)
+    assert html.count(found.warning) == 1
+    assert found.warning in " ".join(text.split())
+    for said in (html, text):
+        assert "beats it" not in said
+        assert "not enough units" in said
+
+
+def test_every_segment_has_its_verdict(
+    synthetic_results: Callable[..., list[BlockResult]], actions: tuple[ActionInfo, ...]
+) -> None:
+    tilt = {"journey": {"loyal": 2.0, "new": -2.0}}
+    results = synthetic_results({"journey": 5.0, "hold": 5.0}, customers=80, own=1e-9, segment_margins=tilt)
+    found = compare_results(results, reference="journey", actions=actions)
+    segments = Page(comparison_html(found, title="Small", facts={})).tables[3]
+    assert [segments[name][-1] for name in ("loyal", "new", "lapsed")] == ["gains", "loses", "too few"]
+    last = [line.split("  ")[-1].strip() for line in comparison_text(found).splitlines() if line.startswith("l")]
+    assert last == ["gains", "too few"]
+
+
+@dataclass(frozen=True)
+class Undescribed:
+    actions: object = None
+    columns: object = None
+    name: str = "undescribed"
+
+
+class Careful:
+    """Writes on Mondays.
+
+    And more that nobody asked for.
+    """
+
+    name = "careful"
+
+    def __init__(self, *, actions: object, columns: object) -> None: ...
+
+
+def test_a_users_policy_is_described_by_the_first_line_of_its_docstring(configs: Path) -> None:
+    core = Setting.of(load_scenario("baseline", configs=configs)).core
+    own = {kind.name: UserPolicy(kind(actions=None, columns=None), core.actions, core.columns) for kind in OWN}
+    ours = line_up(["hold"], core=core, folder=Path("nowhere"), scenario="baseline")
+    notes = notes_of({**ours, **own})
+    assert notes == {"hold": POLICY_NOTES["hold"], "careful": "Writes on Mondays.", "undescribed": NOTHING_KNOWN}
+
+
+OWN = (Careful, Undescribed)
+
+
 def test_the_terminal_shows_every_policy_best_first_with_its_difference(comparison: Comparison) -> None:
     text = comparison_text(comparison)
     assert " ".join(text.split()).startswith(comparison.verdict)
     lines = text.splitlines()
     assert max(map(len, lines)) <= 120
-    start = lines.index("Margin per customer, 95 % intervals; differences are paired") + 2
+    start = lines.index("Margin, money per customer over 14 days; 95 % intervals, differences are paired") + 2
     rows = lines[start : start + 4]
     assert [row.split()[0] for row in rows] == list(comparison.policies)
     for row, standing in zip(rows, comparison.standings, strict=True):
