@@ -30,7 +30,9 @@ def facts_of(scenario: Scenario, spec: RunSpec) -> dict[str, str]:
     }
 
 
-def comparison_html(comparison: Comparison, *, title: str, facts: Mapping[str, str]) -> str:
+def comparison_html(
+    comparison: Comparison, *, title: str, facts: Mapping[str, str], section: Markup | None = None
+) -> str:
     """The verdict, tables and inline figures; readable in light and dark, on screens and phones.
 
     Args:
@@ -38,6 +40,7 @@ def comparison_html(comparison: Comparison, *, title: str, facts: Mapping[str, s
         title: heading.
         facts: how it was made, name and value: scenario, versions and the like. Policies, seeds, units, days and
             customers are added to them.
+        section: a part of the page that is shown right after the verdict, if any.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -54,6 +57,7 @@ def comparison_html(comparison: Comparison, *, title: str, facts: Mapping[str, s
         money=comparison.money,
         channels=CHANNELS,
         facts=dict(facts) | _own_facts(comparison),
+        section=section or "",
         swatches={policy: style(comparison, policy) for policy in comparison.policies},
         colors=len(SERIES),
         # Figures are our own drawings, in which matplotlib has escaped every name.

@@ -115,6 +115,13 @@ class Tracker:
         for start in range(0, len(found), 1000):
             self._client.log_batch(run_id, metrics=found[start : start + 1000])
 
+    def attach(self, run_id: str, name: str, text: str) -> None:
+        """Put a file among the artifacts of a run, in the place of one of the same name."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            path.write_text(text, encoding="utf-8")
+            self._client.log_artifact(run_id, str(path))
+
     def close(self, run_id: str, *, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
         """Close an open run."""
         self._client.set_terminated(run_id, status=status)
