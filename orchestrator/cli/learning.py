@@ -118,9 +118,9 @@ def train_command(
     From a log, it is judged on customers it did not learn from. In simulation, every iteration gathers, learns,
     evaluates on customers held out and registers a version, with its verdict on the card and report.html in its run.
 
-    The champion of a model is the version that `journey serve --model NAME` serves. The first version of a model becomes
-    champion whatever its verdict; each later one becomes challenger, and serves nobody until a reviewer promotes it
-    with `journey promote VERSION --model NAME`. Promoting an older version rolls back.
+    The champion of a model is the version that `journey serve --model NAME` serves. The first version of a model
+    becomes champion whatever its verdict; each later one becomes challenger, and serves nobody until a reviewer
+    promotes it with `journey promote VERSION --model NAME`. Promoting an older version rolls back.
 
     Example: journey train --log data/hillstrom --reward visit
 
