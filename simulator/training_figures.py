@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Who is drawn; the others earn so much less that nothing could be seen of these.
 DRAWN = (REFERENCE, "myopic", HOLD)
 NARROW = 5.0  # inches
+BESIDE = 0.03  # iterations between points of one iteration
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,6 @@ class Step:
         loss: progressive mean squared loss, by learner.
         regret: margin per customer of the best policy so far minus that of a policy, by policy.
         twins: pairs of lives learned from.
-        seconds: it took.
         version: registered for it; 0 where that is not known.
     """
 
@@ -44,7 +44,6 @@ class Step:
     loss: dict[str, float]
     regret: dict[str, float]
     twins: int
-    seconds: float
     version: int
 
 
@@ -81,23 +80,24 @@ def _panels(steps: Sequence[Step], width: float) -> Figure:
         ("regret: best so far minus its margin", lambda s, p: s.regret[p]),
         ("loss of the learner", lambda s, p: s.loss.get(p, np.nan)),
     )
-    for axes, (title, value) in zip(panels.flat, drawings, strict=True):
+    for panel, (axes, (title, value)) in enumerate(zip(panels.flat, drawings, strict=True)):
         for policy in DRAWN:
-            _line(axes, steps, policy, np.array([value(step, policy) for step in steps]))
+            # Where there are intervals, policies stand beside each other.
+            x = _places(steps, policy) if panel == 0 else np.array([float(step.index) for step in steps])
+            _line(axes, x, np.array([value(step, policy) for step in steps]), steps[-1].comparison, policy)
         axes.set_title(title, loc="left", fontsize="medium", fontweight="bold", color=INK)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
         axes.grid(axis="y", color=GRID)
     margin = panels.flat[0]
     for policy in DRAWN:
-        bands = np.array([_against_hold(step, policy)[1:] for step in steps])
-        color, _ = style(steps[-1].comparison, policy)
+        value, lower, upper = np.array([_against_hold(step, policy) for step in steps]).T
         margin.errorbar(
-            [step.index for step in steps],
-            bands.mean(axis=1),
-            yerr=(bands[:, 1] - bands[:, 0]) / 2,
+            _places(steps, policy),
+            value,
+            yerr=(value - lower, upper - value),
             fmt="none",
-            ecolor=SERIES[color],
+            ecolor=SERIES[style(steps[-1].comparison, policy)[0]],
             elinewidth=1.2,
             capsize=3,
         )
@@ -110,11 +110,15 @@ def _panels(steps: Sequence[Step], width: float) -> Figure:
     return figure
 
 
-def _line(axes: Axes, steps: Sequence[Step], policy: str, values: Float64Array) -> None:
-    color, dashes = style(steps[-1].comparison, policy)
+def _places(steps: Sequence[Step], policy: str) -> Float64Array:
+    return np.array([step.index + BESIDE * (DRAWN.index(policy) - 1) for step in steps])
+
+
+def _line(axes: Axes, x: Float64Array, y: Float64Array, comparison: Comparison, policy: str) -> None:
+    color, dashes = style(comparison, policy)
     axes.plot(
-        [step.index for step in steps],
-        values,
+        x,
+        y,
         color=SERIES[color],
         linestyle=(0, dashes) if dashes else "-",
         linewidth=2.4 if policy == REFERENCE else 1.6,

@@ -91,6 +91,10 @@ class TrainingPublisher:
 
     def begin(self) -> None:
         """Open the parent run, or that of the training that is continued."""
+        # What figures are drawn with takes half a second to load; once here, it is no part of an iteration.
+        import matplotlib.backends.backend_svg
+        import matplotlib.figure  # noqa: F401
+
         if self._path.is_file():
             try:
                 kept = json.loads(self._path.read_text())
@@ -178,7 +182,6 @@ class TrainingPublisher:
                 loss=dict(found.loss),
                 regret={s.policy: self._best - s.margin.value for s in found.comparison.standings},
                 twins=found.twins,
-                seconds=sum(found.seconds.values()),
                 version=self._versions[found.index],
             )
         )

@@ -26,7 +26,7 @@ MODEL_DESCRIPTION = """**Next best action per customer.** Each version is a Vowp
 directory format (`policy.json`, `model.vw`, checksums; no pickle).
 
 - `champion`: what the API serves. Move this alias to promote or roll back; the API follows within seconds.
-- `challenger`: the newest version that is not the champion.
+- `challenger`: the newest version, until it is promoted.
 
 The evidence for a version is in its description and in `report.html` of its run.
 """
@@ -159,7 +159,7 @@ class Tracker:
         return registered, alias
 
     def promote(self, version: int, *, model: str = DEFAULT_MODEL) -> None:
-        """Make a version the champion.
+        """Make a version the champion; it is no challenger any more.
 
         Raises:
             RegistryError: no such version.
@@ -167,6 +167,8 @@ class Tracker:
         if self.store.version(model, version) is None:
             raise RegistryError(f"{model} in {self.store.directory} has no version {version}; see `journey ui`")
         self._client.set_registered_model_alias(model, CHAMPION, str(version))
+        if str(self._client.get_registered_model(model).aliases.get(CHALLENGER)) == str(version):
+            self._client.delete_registered_model_alias(model, CHALLENGER)
 
     def links(self, ui: str, *, model: str = DEFAULT_MODEL) -> dict[str, str]:
         """Deep links for a reviewer into the MLflow UI at `ui`."""
