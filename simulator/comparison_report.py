@@ -38,7 +38,12 @@ def facts_of(scenario: Scenario, spec: RunSpec) -> dict[str, str]:
 
 
 def comparison_html(
-    comparison: Comparison, *, title: str, facts: Mapping[str, str], notes: Mapping[str, str] = _NO_NOTES
+    comparison: Comparison,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    notes: Mapping[str, str] = _NO_NOTES,
+    section: Markup | None = None,
 ) -> str:
     """The verdict, tables and inline figures; readable in light and dark, on screens and phones.
 
@@ -48,6 +53,7 @@ def comparison_html(
         facts: how it was made, name and value: scenario, versions and the like. Policies, seeds, units, days and
             customers are added to them.
         notes: by policy, what it does (`simulator.comparison_guide.notes_of`); what is left out is known by its name.
+        section: a part of the page that is shown right after the verdict, if any.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -64,6 +70,7 @@ def comparison_html(
         money=comparison.money,
         channels=CHANNELS,
         facts=dict(facts) | _own_facts(comparison),
+        section=section or "",
         swatches={policy: style(comparison, policy) for policy in comparison.policies},
         colors=len(SERIES),
         notes={policy: notes.get(policy, note_of_name(policy)) for policy in comparison.policies},

@@ -72,6 +72,7 @@ class Iteration:
         critic: as fitted.
         loss: progressive mean squared loss on the twins of this iteration, of each learner's best rate.
         comparison: of all policies on the customers held out; the reference is `journey`.
+        results: of `journey` on those customers, who are the same in every iteration: iterations can be paired.
         twins: pairs of lives learned from.
         seconds: per phase, and `rest`: everything else since the iteration before, whose publication included.
         replayed: whether it was finished in an earlier run of this training.
@@ -82,6 +83,7 @@ class Iteration:
     critic: Critic
     loss: Mapping[str, float]
     comparison: Comparison
+    results: tuple[BlockResult, ...]
     twins: int
     seconds: Mapping[str, float]
     replayed: bool
@@ -210,6 +212,7 @@ class _Training:
             critic=self.learner.critic,
             loss=dict(self.learner.loss),
             comparison=comparison,
+            results=tuple(result for result in results if result.policy == REFERENCE),
             twins=len(twins),
             seconds=seconds,
             replayed=replayed,

@@ -5,28 +5,48 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from math import isfinite
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
-from policies.critic import Critic
+from policies.errors import RegistryError
 from policies.policy_files import save_policy
-from policies.registry.store import RegisteredPolicy, Store
+from policies.registry.store import CHAMPION, RegisteredPolicy, Store
 from policies.registry.tracking import PARENT_TAG, RunContent, Tracker
 from policies.vw_policy import VWPolicy
 from policies.whole_files import write_whole
-from simulator.comparison import CHANNELS, HOLD
+from simulator.comparison import Comparison
 from simulator.comparison_text import comparison_text
 from simulator.errors import RunError
-from simulator.paired_intervals import MeanInterval
 from simulator.run_spec import scenario_digest
 from simulator.scenarios import Scenario
 from simulator.training import REFERENCE, Iteration
+from simulator.training_card import policy_card
+from simulator.training_figures import Step
+from simulator.training_metrics import critic_content, iteration_metrics
 from simulator.training_plan import TrainingPlan
+from simulator.training_report import iteration_html, training_html
+from simulator.training_verdict import compare_iterations, training_verdict
 
+REPORT = "report.html"
 _PUBLISHED = "published.json"
-_SLOPES = ("pressure", "burden", "value")
-Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class PublishedIteration:
+    """Where an iteration went.
+
+    Attributes:
+        policy: its version.
+        alias: what that became, `champion` or `challenger`.
+        champion: the version the API serves now; none if its files are gone.
+        verdict: what the evaluation says of it, in one sentence.
+    """
+
+    policy: RegisteredPolicy
+    alias: str
+    champion: RegisteredPolicy | None
+    verdict: str
 
 
 class TrainingPublisher:
@@ -44,8 +64,11 @@ class TrainingPublisher:
         self._scenario, self._plan, self._model = scenario, plan, model
         self._store, self._tracker = store, Tracker(store)
         self._path = folder / _PUBLISHED
-        self._parent, self._done = "", 0
+        self._parent = ""
+        self._versions: list[int] = []  # of the iterations published, in order
+        self._iterations: list[Iteration] = []  # of this training, those of an earlier run included
         self._best = float("-inf")  # margin per customer of the best policy so far
+        self._steps: list[Step] = []
         self._digest = scenario_digest(scenario)[:16]
 
     @property
@@ -55,28 +78,32 @@ class TrainingPublisher:
 
     @contextmanager
     def open(self) -> Iterator[TrainingPublisher]:
-        """Begin and publish inside this block; its end closes the parent run."""
+        """Begin and publish inside this block; its end gives the parent run its report and closes it."""
         try:
             yield self
         except BaseException as error:
             if self._parent:
                 stopped = isinstance(error, KeyboardInterrupt)
-                self._tracker.close(self._parent, status="KILLED" if stopped else "FAILED")
+                self._close("KILLED" if stopped else "FAILED")
             raise
         if self._parent:
-            self._tracker.close(self._parent)
+            self._close("FINISHED")
 
     def begin(self) -> None:
         """Open the parent run, or that of the training that is continued."""
+        # What figures are drawn with takes half a second to load; once here, it is no part of an iteration.
+        import matplotlib.backends.backend_svg
+        import matplotlib.figure  # noqa: F401
+
         if self._path.is_file():
             try:
                 kept = json.loads(self._path.read_text())
-                parent, store, done = str(kept["run"]), str(kept["store"]), int(kept["iterations"])
+                parent, store, versions = str(kept["run"]), str(kept["store"]), list(map(int, kept["versions"]))
             except (ValueError, KeyError, TypeError) as error:
                 raise RunError(f"{self._path} is damaged ({error}); delete it, and all is published again") from error
             # In another store, or after the run was deleted, everything is published from the beginning.
             if store == self._store.uri and self._tracker.reopen(parent):
-                self._parent, self._done = parent, done
+                self._parent, self._versions = parent, versions
                 return
         content = self._content(
             name=f"train {self._scenario.name}",
@@ -87,19 +114,21 @@ class TrainingPublisher:
             more={},
         )
         self._parent = self._tracker.open(content)
-        self._remember(0)
+        self._remember([])
 
-    def publish(self, found: Iteration) -> RegisteredPolicy | None:
-        """Publish an iteration; none if it was published before."""
+    def publish(self, found: Iteration) -> PublishedIteration | None:
+        """Publish an iteration, which follows the one published last; none if it was published before."""
         self._best = max(self._best, *(standing.margin.value for standing in found.comparison.standings))
-        if found.index < self._done:
+        if found.index < len(self._versions):
+            self._note(found)
             return None
+        verdict = training_verdict(found.comparison, self._earlier(found))
         metrics = iteration_metrics(found, best=self._best)
         steps = [(name, value, found.index) for name, value in metrics.items()]
         tags = {"kind": "training", "scenario": self._scenario.name}
         content = self._content(
             name=f"iteration {found.index}",
-            description=found.comparison.verdict,
+            description=f"{verdict}\n\n{found.comparison.verdict}\n\nFull evidence: `{REPORT}` among the artifacts.",
             metrics=steps,
             tags={**tags, PARENT_TAG: self._parent},
             more={"iteration": str(found.index), "twins": str(found.twins)},
@@ -108,22 +137,67 @@ class TrainingPublisher:
         assert isinstance(journey, VWPolicy)  # noqa: S101 - the learner learns no other kind
         with self._tracker.run(content) as folder:
             save_policy(journey, folder / "policy")
-            (folder / "critic.json").write_text(json.dumps(_critic_content(found.critic), indent=1) + "\n")
+            (folder / "critic.json").write_text(json.dumps(critic_content(found.critic), indent=1) + "\n")
             (folder / "league.txt").write_text(comparison_text(found.comparison))
-        registered, _ = self._tracker.register(
+            report = iteration_html(found, scenario=self._scenario, plan=self._plan, model=self._model)
+            (folder / REPORT).write_text(report, encoding="utf-8")
+        registered, alias = self._tracker.register(
             artifact="policy",
-            card=policy_card(found, journey, scenario=self._scenario.name, plan=self._plan),
+            card=policy_card(found, journey, verdict=verdict, scenario=self._scenario.name, plan=self._plan),
             tags={**tags, "iteration": str(found.index)},
             model=self._model,
         )
         # Last, so that a curve never shows an iteration that has no version.
         self._tracker.log(self._parent, steps)
-        self._remember(found.index + 1)
-        return registered
+        self._remember([*self._versions, registered.version])
+        self._note(found)
+        return PublishedIteration(registered, alias, champion=self._champion(), verdict=verdict)
 
-    def _remember(self, done: int) -> None:
-        self._done = done
-        content = {"run": self._parent, "store": self._store.uri, "iterations": done}
+    def _earlier(self, found: Iteration) -> dict[str, Comparison]:
+        """What the iteration can be compared with on its own customers: the one before it, and the champion."""
+        champion = self._champion()
+        compared: dict[str, Comparison] = {}
+        for iteration, version in zip(self._iterations, self._versions, strict=False):
+            is_champion = champion is not None and champion.version == version
+            is_before = iteration.index == found.index - 1
+            if is_champion or is_before:
+                roles = [*(["the one before it"] if is_before else []), *(["champion"] if is_champion else [])]
+                name = f"version {version} ({' and '.join(roles)})"
+                compared[name] = compare_iterations(self._scenario, found, iteration)
+        return compared
+
+    def _champion(self) -> RegisteredPolicy | None:
+        try:
+            return self._store.alias(self._model, CHAMPION)
+        except RegistryError:  # its files are gone, which is no reason to lose an iteration
+            return None
+
+    def _note(self, found: Iteration) -> None:
+        """Keep what later iterations are compared with, and what the curves of the report need."""
+        self._iterations.append(found)
+        self._steps.append(
+            Step(
+                index=found.index,
+                comparison=found.comparison,
+                loss=dict(found.loss),
+                regret={s.policy: self._best - s.margin.value for s in found.comparison.standings},
+                twins=found.twins,
+                version=self._versions[found.index],
+            )
+        )
+
+    def _close(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+        # In the end and not after every iteration: only the last one's would be read.
+        if self._steps:
+            html = training_html(
+                self._iterations[-1], self._steps, scenario=self._scenario, plan=self._plan, model=self._model
+            )
+            self._tracker.attach(self._parent, REPORT, html)
+        self._tracker.close(self._parent, status=status)
+
+    def _remember(self, versions: list[int]) -> None:
+        self._versions = versions
+        content = {"run": self._parent, "store": self._store.uri, "versions": versions}
         write_whole(self._path, (json.dumps(content, indent=1) + "\n").encode())
 
     def _content(
@@ -155,82 +229,6 @@ class TrainingPublisher:
             dataset_digest=self._digest,
             dataset_source=f"simulated: scenario {self._scenario.name}",
         )
-
-
-def iteration_metrics(found: Iteration, *, best: float) -> Metrics:
-    """Numbers of an iteration; what stands before `/` is the section of charts.
-
-    Args:
-        found: the iteration.
-        best: margin per customer of the best policy known so far.
-    """
-    metrics: Metrics = {}
-    margins = {standing.policy: standing.margin.value for standing in found.comparison.standings}
-    for standing in found.comparison.standings:
-        policy = standing.policy
-        metrics[f"margin/{policy}"] = standing.margin.value
-        metrics[f"difference to hold/{policy}"] = standing.margin.value - margins[HOLD]
-        metrics[f"regret/{policy}"] = best - standing.margin.value
-        metrics[f"retention/{policy}"] = standing.retention
-        metrics[f"unsubscribes per 1000/{policy}"] = standing.unsubscribes.value
-        metrics[f"action entropy/{policy}"] = standing.entropy
-        metrics[f"contacts/{policy}"] = float(standing.contacts.sum())
-        for channel, contacts in zip(CHANNELS, standing.contacts, strict=True):
-            metrics[f"contacts {channel}/{policy}"] = float(contacts)
-        if standing.difference is not None:
-            metrics[f"{REFERENCE} minus/{policy}"] = standing.difference.value
-            metrics[f"{REFERENCE} minus lower/{policy}"] = standing.difference.lower
-            metrics[f"{REFERENCE} minus upper/{policy}"] = standing.difference.upper
-    metrics |= {f"loss/{name}": value for name, value in found.loss.items()}
-    for action, numbers in _critic_content(found.critic).items():
-        metrics |= {f"critic {name}/{action}": value for name, value in numbers.items()}
-    metrics |= {f"seconds/{phase}": value for phase, value in found.seconds.items()}
-    metrics["seconds/rest share"] = found.rest_share
-    metrics["twins/pairs"] = float(found.twins)
-    return {name: value for name, value in metrics.items() if isfinite(value)}
-
-
-def policy_card(found: Iteration, policy: VWPolicy, *, scenario: str, plan: TrainingPlan) -> str:
-    """Markdown: what a version is, what it earned, how it explores."""
-    comparison, explorer = found.comparison, policy.settings.explorer
-    lines = [
-        f"**Journey policy for scenario `{scenario}`**, after iteration {found.index} of learning from twin lives of "
-        f"{plan.customers:,} simulated customers each ({found.twins:,} pairs in the last).",
-        "",
-        f"Evaluated on {comparison.customers:,} simulated customers never learned from, {comparison.days} days, "
-        f"{comparison.units} independent blocks; 95 % intervals, paired.",
-        "",
-        "| margin per customer | value | interval |",
-        "|---|---:|---|",
-        _row(REFERENCE, comparison.standing(REFERENCE).margin),
-    ]
-    for rival in (HOLD, "myopic"):
-        difference = comparison.standing(rival).difference
-        if difference is not None:
-            lines.append(_row(f"{REFERENCE} minus {rival}", difference))
-    exploring = f"epsilon {explorer.epsilon:g}" if explorer.kind == "epsilon_greedy" else explorer.kind
-    lines += [
-        "",
-        f"- **exploration**: {explorer.kind}, {exploring}, of which {explorer.hold:.0%} hold",
-        f"- **learning rate**: {policy.settings.learning_rate:g}, the best of "
-        f"{', '.join(f'{rate:g}' for rate in plan.learning.rates)}",
-        f"- **the future**: {'counted by the critic, see critic.json' if plan.learning.critic else 'not counted'}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _row(name: str, interval: MeanInterval) -> str:
-    bounds = f"[{interval.lower:.3f}, {interval.upper:.3f}]" if interval.units > 1 else "one block: none"
-    return f"| {name} | {interval.value:.3f} | {bounds} |"
-
-
-def _critic_content(critic: Critic) -> dict[str, dict[str, float]]:
-    """Coefficients per contact."""
-    return {
-        action: {"base": float(critic.base[a]), **dict(zip(_SLOPES, map(float, critic.slopes[a]), strict=True))}
-        for a, action in enumerate(critic.actions.ids)
-        if a > 0
-    }
 
 
 def _text(value: object) -> str:

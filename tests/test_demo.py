@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -160,6 +161,12 @@ def test_every_policy_is_compared_and_the_report_shows_it(demos: dict[str, Demo]
     for policy in ("journey", "hold", "random", "fixed", "business_rules", "click_greedy", "myopic"):
         assert f"\n{policy} " in demos["exits"].out
         assert policy in report
+
+
+def test_it_says_that_its_policy_serves_whatever_its_result_and_what_that_is(demos: dict[str, Demo]) -> None:
+    said = " ".join(demos["exits"].out.split())
+    assert "Made journey-demo/1 the champion of journey-demo, whatever its result: a demo shows its own policy" in said
+    assert re.search(r"who reads first that journey .* hold.* \[\S+, \S+\].* over 10 days.*400 customers", said)
 
 
 def test_it_says_that_customers_are_simulated(demos: dict[str, Demo]) -> None:

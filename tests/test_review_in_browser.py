@@ -18,6 +18,10 @@ from policies.registry.store import Store
 from policies.registry.ui import MlflowUI
 from policies.review.publish import Published, publish
 from policies.training import TrainingResult, TrainingSettings, train
+from simulator.scenarios import load_scenario
+from simulator.training import train as train_in_simulation
+from simulator.training_plan import TrainingPlan
+from simulator.training_publish import PublishedIteration, TrainingPublisher
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +31,7 @@ QUIET = (
     *("--disable-component-update", "--disable-sync"),
 )
 SECOND = 1000.0
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +131,67 @@ def test_the_report_opened_as_a_file_asks_nobody_for_anything(shown: Shown, page
     # Readable on a phone: wide tables scroll inside their own box, the page does not.
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A training in simulation that was published."""
+
+    store: Store
+    run_id: str
+    published: PublishedIteration
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
+    plan = TrainingPlan(
+        iterations=1, customers=200, days=80, block_size=100, evaluation_customers=80, evaluation_days=3
+    )
+    scenario, folder = load_scenario("baseline", configs=CONFIGS), tmp_path_factory.mktemp("training")
+    store = Store(tmp_path_factory.mktemp("simulated"))
+    publisher = TrainingPublisher(scenario, plan, store=store, model="journey-tiny", folder=folder)
+    published: list[PublishedIteration | None] = []
+    with publisher.open():
+        train_in_simulation(
+            scenario,
+            plan,
+            folder=folder,
+            workers=1,
+            on_start=publisher.begin,
+            on_iteration=lambda found: published.append(publisher.publish(found)),
+        )
+    assert published[0] is not None
+    return Simulated(store=store, run_id=publisher.run_id, published=published[0])
+
+
+def test_a_version_trained_in_simulation_begins_with_its_verdict(simulated: Simulated, page: Any) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with MlflowUI(simulated.store.directory, port=port, model="journey-tiny") as ui:
+        page.goto(f"{ui.url}/#/models/journey-tiny/versions/1")
+        page.get_by_text(simulated.published.verdict).first.wait_for(timeout=30 * SECOND)
+        experiment = ui.links["runs"].split("/experiments/")[1].split("/")[0]
+        page.goto(f"{ui.url}/#/experiments/{experiment}/runs/{simulated.run_id}/artifacts/report.html")
+        report = page.frame_locator("iframe").first
+        report.get_by_role("heading", name="Learning over iterations").wait_for(timeout=30 * SECOND)
+    assert page.hosts <= {"127.0.0.1"}
+
+
+def test_the_reports_of_a_training_ask_nobody_and_fit_screens_and_phones(simulated: Simulated, page: Any) -> None:
+    asked: list[str] = []
+    problems: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: problems.append(message.text))
+    training = simulated.store.artifacts / simulated.run_id / "artifacts" / "report.html"
+    iteration = simulated.published.policy.directory.parent / "report.html"
+    for report, figures in ((iteration, 4), (training, 5)):
+        asked.clear()
+        for width in (1200, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.goto(report.as_uri(), wait_until="networkidle")
+            boxes = [svg.bounding_box() for svg in page.locator("figure > div > svg:visible").all()]
+            assert len([box for box in boxes if box and box["width"] > 300 and box["height"] > 100]) == figures
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert set(asked) == {report.as_uri()}
+    assert problems == []

@@ -25,15 +25,15 @@ from rich.table import Table
 
 from orchestrator.cli.options import terminal
 from orchestrator.cli.progress import progress_bars
-from orchestrator.cli.training import summary
+from orchestrator.cli.training import told
 from orchestrator.config import Retailer, load_retailer
 from orchestrator.importers.complete_journey import import_complete_journey
 from orchestrator.profiles import EVENT_TYPES, Events
-from policies.registry.store import CHAMPION, Store
+from policies.registry.store import CHAMPION, RegisteredPolicy, Store
 from policies.registry.tracking import Tracker
 from policies.registry.ui import MlflowUI
 from simulator.cluster import run
-from simulator.comparison import compare_in
+from simulator.comparison import Comparison, compare_in
 from simulator.comparison_publish import publish_comparison
 from simulator.comparison_report import comparison_html, facts_of
 from simulator.comparison_text import comparison_text
@@ -43,7 +43,8 @@ from simulator.run_spec import RunSpec, scenario_digest
 from simulator.scenarios import Scenario, load_scenario
 from simulator.training import Iteration, train
 from simulator.training_plan import TrainingPlan
-from simulator.training_publish import TrainingPublisher
+from simulator.training_publish import PublishedIteration, TrainingPublisher
+from simulator.training_verdict import training_verdict
 
 WEEK = 7 * 86400.0
 HOUSEHOLDS = 10
@@ -77,10 +78,11 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
         "adds, soon and later, is what the policy learns. [bold]These customers are SIMULATED[/bold]; their base\n"
         "rates are fitted to real data (`journey fidelity`)."
     )
-    trained, version = _train(scenario, folder, store=Store(store), seed=seed, console=console)
+    trained, registered = _train(scenario, folder, store=Store(store), seed=seed, console=console)
     console.rule("2  Compare on other simulated customers")
-    report = _compare(scenario, trained, folder, store=Store(store), console=console)
+    report, comparison = _compare(scenario, trained, folder, store=Store(store), console=console)
     console.rule("3  Serve, and ask for ten real households")
+    _promote(registered, comparison, store=Store(store), console=console)
     events = _until_now(import_complete_journey(retailer))
     console.print(
         f"{len(events.customers):,} real households (84.51° Complete Journey, 2017), moved in time by whole weeks, so "
@@ -90,7 +92,7 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
         _server(folder, store=store) as api,
         MlflowUI(store, port=_free_port(), model=MODEL) as ui,
     ):
-        _ask(api, events, retailer, version=version, console=console, seed=seed)
+        _ask(api, events, retailer, version=registered.label, console=console, seed=seed)
         console.print(f"\nDone in {time.monotonic() - started:.0f} s.")
         if stop:
             console.print(f"Look at the policy with `journey ui --model {MODEL}`, or run the demo without --exit.")
@@ -104,15 +106,17 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
         ui.wait()
 
 
-def _train(scenario: Scenario, folder: Path, *, store: Store, seed: int, console: Console) -> tuple[Iteration, str]:
-    """A small training, each iteration a registered version; the last one becomes the champion the demo serves."""
+def _train(
+    scenario: Scenario, folder: Path, *, store: Store, seed: int, console: Console
+) -> tuple[Iteration, RegisteredPolicy]:
+    """A small training, each iteration a registered version; the last one is what the demo will serve."""
     plan = replace(PLAN, seed=seed)
     publisher = TrainingPublisher(scenario, plan, store=store, model=MODEL, folder=folder / "training")
-    versions = []
+    done: list[PublishedIteration | None] = []
 
     def tell(found: Iteration) -> None:
-        versions.append(publisher.publish(found))
-        console.print(summary(found))
+        done.append(publisher.publish(found))
+        console.print(told(found, done[-1], store=store), soft_wrap=True, markup=False, highlight=False)
 
     with progress_bars(console) as bars, publisher.open():
         last = train(
@@ -125,20 +129,41 @@ def _train(scenario: Scenario, folder: Path, *, store: Store, seed: int, console
             on_iteration=tell,
         )
     save_line_up({name: last.policies[name] for name in TRAINED}, folder / "policies")
-    registered = versions[-1]
-    if registered is None:
+    if done[-1] is None:
         raise RuntimeError("the last iteration was not registered")
-    # A fresh demo shows its own policy, whatever an earlier one left as champion.
+    return last, done[-1].policy
+
+
+def _promote(registered: RegisteredPolicy, comparison: Comparison, *, store: Store, console: Console) -> None:
+    """A fresh demo shows its own policy, whatever an earlier one left as champion and however it compared."""
     Tracker(store).promote(registered.version, model=MODEL)
-    console.print(f"Registered {registered.label} and made it {CHAMPION}.")
-    return last, registered.label
+    console.print(
+        f"Made {registered.label} the {CHAMPION} of {MODEL}, whatever its result: a demo shows its own policy. A model "
+        "that matters\nis promoted by a reviewer, who reads first that "
+        f"{training_verdict(comparison)}",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
 
 
-def _compare(scenario: Scenario, trained: Iteration, folder: Path, *, store: Store, console: Console) -> Path:
-    """Every policy on customers none of them learned from; returns the report."""
+def _compare(
+    scenario: Scenario, trained: Iteration, folder: Path, *, store: Store, console: Console
+) -> tuple[Path, Comparison]:
+    """Every policy on customers none of them learned from; returns the report's place and what it says."""
     core = Setting.of(scenario).core
     policies = line_up(NAMES, core=core, folder=folder / "policies", scenario=scenario.name)
-    results = run(scenario, policies, seeds=SEEDS, customers=CUSTOMERS, days=DAYS, block_size=BLOCK_SIZE, workers=1)
+    with progress_bars(console) as bars:
+        results = run(
+            scenario,
+            policies,
+            seeds=SEEDS,
+            customers=CUSTOMERS,
+            days=DAYS,
+            block_size=BLOCK_SIZE,
+            workers=1,
+            progress=bars.blocks,
+        )
     comparison = compare_in(scenario, results, reference="journey")
     console.print(comparison_text(comparison), soft_wrap=True)
     spec = RunSpec.of(scenario, policies, customers=CUSTOMERS, days=DAYS, block_size=BLOCK_SIZE, logs=False)
@@ -150,7 +175,7 @@ def _compare(scenario: Scenario, trained: Iteration, folder: Path, *, store: Sto
     )
     report = folder / "report.html"
     report.write_text(html, encoding="utf-8")
-    return report
+    return report, comparison
 
 
 def _make_anew(folder: Path) -> None:

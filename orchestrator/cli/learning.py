@@ -116,8 +116,11 @@ def train_command(
     """Learn a policy from a log or in simulation, judge it, log MLflow runs and register it.
 
     From a log, it is judged on customers it did not learn from. In simulation, every iteration gathers, learns,
-    evaluates and registers a version. The first becomes champion; later ones become challenger, for a reviewer to
-    promote.
+    evaluates on customers held out and registers a version, with its verdict on the card and report.html in its run.
+
+    The champion of a model is the version that `journey serve --model NAME` serves. The first version of a model
+    becomes champion whatever its verdict; each later one becomes challenger, and serves nobody until a reviewer
+    promotes it with `journey promote VERSION --model NAME`. Promoting an older version rolls back.
 
     Example: journey train --log data/hillstrom --reward visit
 

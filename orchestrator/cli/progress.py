@@ -1,9 +1,10 @@
-"""How far a simulation is, on a terminal; and how it ends when it is stopped."""
+"""How far a simulation is, as bars on a terminal and lines elsewhere; and how it ends when it is stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -63,11 +64,46 @@ class ProgressBars:
         self._shown.update(task, description=name, completed=done, total=total or None, speed=speed)
 
 
+class ProgressLines:
+    """A line when a phase of a training begins and one when it ends, for files and pipes.
+
+    Args:
+        say: writes a line.
+        clock: seconds.
+    """
+
+    def __init__(self, say: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._clock = say, clock
+        self._began = 0.0
+        self._under_way = ""
+
+    def phase(self, now: PhaseProgress, *, about: str = "") -> None:
+        """Arguments as `ProgressBars.phase`."""
+        name, unit = f"{about}iteration {now.iteration}: {now.phase}", _UNITS[now.phase].removesuffix("/s")
+        if now.total == 0:
+            self._say(f"{name}: nothing left to do")
+        elif not now.done:
+            self._began, self._under_way = self._clock(), name
+            self._say(f"{name}: {now.total:,} {unit} to go")
+        elif now.done == now.total and name == self._under_way:
+            seconds, self._under_way = self._clock() - self._began, ""
+            self._say(f"{name}: done in {seconds:.1f} s")
+
+    def blocks(self, now: RunProgress, *, about: str = "") -> None:
+        """Nothing: what a run prints in the end stands alone."""
+
+    def count(self, what: str, *, done: int, total: int) -> None:
+        """Nothing, for the same reason."""
+
+
 @contextmanager
-def progress_bars(console: Console) -> Iterator[ProgressBars]:
-    """Bars that are there as long as the block runs; a console that is no terminal shows none."""
+def progress_bars(console: Console) -> Iterator[ProgressBars | ProgressLines]:
+    """Bars that are there as long as the block runs; lines on a console that is no terminal."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+    if not console.is_terminal:
+        yield ProgressLines(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -76,9 +112,7 @@ def progress_bars(console: Console) -> Iterator[ProgressBars]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    shown = Progress(*columns, console=console, transient=True)
-    # Where nothing is shown, Rich would still end with an empty line.
-    with shown if console.is_terminal else nullcontext():
+    with Progress(*columns, console=console, transient=True) as shown:
         yield ProgressBars(shown)
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from orchestrator.cli.options import terminal
+from orchestrator.cli.options import DEFAULT_STORE, terminal
 from orchestrator.cli.progress import progress_bars, stoppable
 from orchestrator.cli.simulation import check_resume
+from policies.registry.store import CHAMPION
 
 if TYPE_CHECKING:
     from policies.registry.store import Store
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from simulator.scenarios import Scenario
     from simulator.training import Iteration
     from simulator.training_plan import TrainingPlan
+    from simulator.training_publish import PublishedIteration
 
 
 def train_in_simulation(
@@ -65,8 +67,7 @@ def train_in_simulation(
     publisher = TrainingPublisher(world, plan, store=store, model=name, folder=folder)
 
     def tell(found: Iteration) -> None:
-        registered = publisher.publish(found)
-        typer.echo(f"{summary(found)}; {registered.label if registered else 'published before'}")
+        typer.echo(told(found, publisher.publish(found), store=store))
 
     with stoppable(), progress_bars(terminal()) as bars, publisher.open():
         last = train(
@@ -82,19 +83,49 @@ def train_in_simulation(
             on_iteration=tell,
         )
     save_line_up({policy: last.policies[policy] for policy in TRAINED}, policies)
-    typer.echo(last.comparison.verdict)
     typer.echo(f"wrote {policies}; compare with `journey compare --scenario {scenario}`")
-    typer.echo(f"logged MLflow run {publisher.run_id}; look at it with `journey ui --model {name}`")
+    typer.echo(f"logged MLflow run {publisher.run_id} with report.html; look at it with `journey ui --model {name}`")
 
 
-def summary(found: Iteration) -> str:
-    """One line on what an iteration came to."""
-    from simulator.training import PHASES, REFERENCE
+def told(found: Iteration, published: PublishedIteration | None, *, store: Store) -> str:
+    """Lines on what an iteration came to, and on what its version became; indented but for the first.
 
-    standings = {standing.policy: standing for standing in found.comparison.standings}
-    said = [f"{name} {standings[name].margin.value:.3f}" for name in (REFERENCE, "myopic", "hold")]
-    seconds = ", ".join(f"{phase} {found.seconds[phase]:.1f} s" for phase in PHASES)
+    Args:
+        found: the iteration.
+        published: where it went; none if it was published before.
+        store: it was published to.
+    """
+    from simulator.comparison_numbers import number
+    from simulator.training_verdict import training_verdict
+
+    lines = [f"iteration {found.index}: {published.verdict if published else training_verdict(found.comparison)}"]
+    said = [
+        f"{name} {number(found.comparison.standing(name).unsubscribes.value, decimals=1)}"
+        for name in ("journey", "myopic")
+    ]
+    lines.append(f"unsubscribes per 1,000: {', '.join(said)}; {_seconds(found)}")
+    lines.append(_became(published, store=store) if published else "published before")
+    return "\n  ".join(lines)
+
+
+def _seconds(found: Iteration) -> str:
+    from simulator.training import PHASES
+
+    phases = ", ".join(f"{phase} {found.seconds[phase]:.1f}" for phase in PHASES)
+    rest = f"rest {found.seconds['rest']:.1f}, {found.rest_share:.1%}"
+    return f"{found.twins:,} twins; {sum(found.seconds.values()):.1f} s ({phases}, {rest})"
+
+
+def _became(published: PublishedIteration, *, store: Store) -> str:
+    model, version = published.policy.model, published.policy.version
+    if published.alias == CHAMPION:
+        return (
+            f"registered {published.policy.label} as champion, being the first version of {model}: "
+            f"`journey serve --model {model}` serves it"
+        )
+    where = "" if store.directory == DEFAULT_STORE else f" --store {store.directory}"
+    stays = f"; {published.champion.label} stays champion" if published.champion else ""
     return (
-        f"iteration {found.index}: margin per customer {', '.join(said)}; {found.twins:,} twins; {seconds}, "
-        f"rest {found.seconds['rest']:.1f} s ({found.rest_share:.1%})"
+        f"registered {published.policy.label} as challenger{stays}; promote it with "
+        f"`journey promote {version} --model {model}{where}`"
     )

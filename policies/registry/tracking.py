@@ -26,7 +26,7 @@ MODEL_DESCRIPTION = """**Next best action per customer.** Each version is a Vowp
 directory format (`policy.json`, `model.vw`, checksums; no pickle).
 
 - `champion`: what the API serves. Move this alias to promote or roll back; the API follows within seconds.
-- `challenger`: the newest version that is not the champion.
+- `challenger`: the newest version, until it is promoted.
 
 The evidence for a version is in its description and in `report.html` of its run.
 """
@@ -115,6 +115,13 @@ class Tracker:
         for start in range(0, len(found), 1000):
             self._client.log_batch(run_id, metrics=found[start : start + 1000])
 
+    def attach(self, run_id: str, name: str, text: str) -> None:
+        """Put a file among the artifacts of a run, in the place of one of the same name."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            path.write_text(text, encoding="utf-8")
+            self._client.log_artifact(run_id, str(path))
+
     def close(self, run_id: str, *, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
         """Close an open run."""
         self._client.set_terminated(run_id, status=status)
@@ -152,7 +159,7 @@ class Tracker:
         return registered, alias
 
     def promote(self, version: int, *, model: str = DEFAULT_MODEL) -> None:
-        """Make a version the champion.
+        """Make a version the champion; it is no challenger any more.
 
         Raises:
             RegistryError: no such version.
@@ -160,6 +167,8 @@ class Tracker:
         if self.store.version(model, version) is None:
             raise RegistryError(f"{model} in {self.store.directory} has no version {version}; see `journey ui`")
         self._client.set_registered_model_alias(model, CHAMPION, str(version))
+        if str(self._client.get_registered_model(model).aliases.get(CHALLENGER)) == str(version):
+            self._client.delete_registered_model_alias(model, CHALLENGER)
 
     def links(self, ui: str, *, model: str = DEFAULT_MODEL) -> dict[str, str]:
         """Deep links for a reviewer into the MLflow UI at `ui`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from policies.errors import PolicyError
 from policies.exploration import Explorer
@@ -20,6 +22,7 @@ from policies.policy import Policy
 from policies.policy_files import load_policy
 from policies.registry.store import CHALLENGER, CHAMPION, Store
 from policies.vw_policy import VWPolicy, VWSettings
+from simulator.comparison_numbers import MINUS
 from simulator.errors import RunError
 from simulator.learning import Learner, LearningSettings
 from simulator.line_up import TRAINED, load_line_up, save_line_up
@@ -238,7 +241,104 @@ def test_every_iteration_is_a_version_and_the_first_the_champion(straight: Train
     assert {path.name for path in challenger.directory.parent.iterdir()} >= {"policy", "critic.json", "league.txt"}
     ((card,),) = rows(straight.store, "SELECT description FROM model_versions WHERE version=2")
     assert "scenario `baseline`" in card
-    assert "journey minus hold" in card
+    for standing in straight.iterations[1].comparison.standings:
+        assert f"| {standing.policy} " in card
+
+
+def paired(found: Iteration, earlier: Iteration) -> tuple[float, float, float]:
+    """Margin per customer of the later minus the earlier journey policy, with Student's t interval over blocks."""
+    blocks = zip(found.results, earlier.results, strict=True)
+    gaps = np.array([(a.daily[:, 0].sum() - b.daily[:, 0].sum()) / a.customers for a, b in blocks])  # equal blocks
+    half = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps))
+    return float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half)
+
+
+def cards(store: Store) -> list[str]:
+    return [card for (card,) in rows(store, "SELECT description FROM model_versions ORDER BY version")]
+
+
+def test_a_card_begins_with_whether_the_policy_beats_hold_and_the_version_before(straight: Trained) -> None:
+    first, second = (card.splitlines()[0] for card in cards(straight.store))
+    for line, iteration in zip((first, second), straight.iterations, strict=True):
+        hold = iteration.comparison.standing("hold").difference
+        assert hold is not None
+        assert line.startswith("**journey ")
+        assert iteration.comparison.money.bounds(hold, sign=True) in line
+    assert "version" not in first
+    said = re.search(r"version 1 \(the one before it and champion\): (\S+) \[(\S+), (\S+)\]", second)
+    assert said
+    found = [float(number.replace(MINUS, "-")) for number in said.groups()]
+    assert found == pytest.approx(paired(straight.iterations[1], straight.iterations[0]), abs=0.006)
+
+
+def test_only_versions_of_the_same_customers_are_compared(
+    baseline: Scenario, straight: Trained, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "mlruns")
+    first, second = straight.iterations
+    for name, iterations in (("one", [first, second, replace(second, index=2)]), ("other", [first])):
+        (tmp_path / name).mkdir()
+        publisher = TrainingPublisher(baseline, TINY, store=store, model="m", folder=tmp_path / name)
+        with publisher.open():
+            publisher.begin()
+            published = [publisher.publish(iteration) for iteration in iterations]
+        assert [p.champion.version for p in published if p and p.champion] == [1] * len(iterations)
+    third, another = cards(store)[2:]
+    assert "version 1 (champion)" in third
+    assert "no clear difference to version 2 (the one before it): 0.00 [0.00, 0.00]" in third
+    assert "version" not in another.splitlines()[0]  # the champion is of another training: nothing was measured
+
+
+def report_of(store: Store, run: str) -> str:
+    return (store.artifacts / run / "artifacts" / "report.html").read_text(encoding="utf-8")
+
+
+def test_every_run_of_a_training_carries_its_report(straight: Trained) -> None:
+    runs = {name: run for run, name in rows(straight.store, "SELECT run_uuid, name FROM runs")}
+    for iteration in straight.iterations:
+        html = report_of(straight.store, runs[f"iteration {iteration.index}"])
+        assert iteration.comparison.verdict in html.replace("\N{NO-BREAK SPACE}", " ")
+        for fact in ("journey-tiny", f"{iteration.index}, counted from 0", f"{iteration.twins:,} twin lives of 400"):
+            assert f"<dd>{fact}" in html
+        assert "160 under each policy" in html
+        assert "Learning over iterations" not in html
+    html = report_of(straight.store, straight.publisher.run_id)
+    last = straight.iterations[-1].comparison
+    assert last.verdict in html.replace("\N{NO-BREAK SPACE}", " ")
+    table = html[html.index("Learning over iterations") :]
+    for iteration in straight.iterations:
+        own = iteration.comparison.standing("journey")
+        row = table[table.index(f'<th scope="row">{iteration.index}</th>') :]
+        assert row.startswith(f'<th scope="row">{iteration.index}</th><td>{iteration.index + 1}</td>')
+        assert last.money.plain(own.margin.value) in row[: row.index("</tr>")]
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="|url\()#([^")]+)', html)) <= set(ids)
+    assert not re.search(r"https?:|<script|<link|<img|@import", html)
+
+
+def test_a_stopped_training_keeps_the_report_of_what_it_got_to(
+    baseline: Scenario, straight: Trained, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "mlruns")
+    publisher = TrainingPublisher(baseline, TINY, store=store, model="m", folder=tmp_path)
+
+    def stopped() -> None:
+        with publisher.open():
+            publisher.begin()
+            publisher.publish(straight.iterations[0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert "after iteration 0" in report_of(store, publisher.run_id)
+    again = TrainingPublisher(baseline, TINY, store=store, model="m", folder=tmp_path)
+    with again.open():
+        again.begin()
+        assert [bool(again.publish(found)) for found in straight.iterations] == [False, True]
+    assert "after iteration 1" in report_of(store, again.run_id)
+    assert again.run_id == publisher.run_id
+    assert "version 1 (the one before it and champion)" in cards(store)[1]
 
 
 def test_what_is_published_is_not_published_again(baseline: Scenario, straight: Trained) -> None:

@@ -1,4 +1,4 @@
-"""Progress bars on a terminal, and nowhere else."""
+"""Progress bars on a terminal, and lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from orchestrator.cli.progress import progress_bars
+from orchestrator.cli.progress import ProgressBars, ProgressLines, progress_bars
 from simulator.cluster import RunProgress
 from simulator.training import PhaseProgress
 
@@ -23,7 +23,8 @@ def shown(*, terminal: bool) -> tuple[str, list[str]]:
             lambda: bars.blocks(RunProgress(1, 4, 10, 40), about="without critic: "),
         ):
             step()
-            moments.append("\n".join(task.description for task in bars._shown.tasks))
+            if isinstance(bars, ProgressBars):
+                moments.append("\n".join(task.description for task in bars._shown.tasks))
     file = console.file
     assert isinstance(file, io.StringIO)
     return file.getvalue(), moments
@@ -40,5 +41,23 @@ def test_bars_of_an_iteration_stand_together_until_the_next_begins() -> None:
 
 
 def test_only_a_terminal_gets_bars() -> None:
-    assert "without critic" in shown(terminal=True)[0]
-    assert shown(terminal=False)[0] == ""
+    assert "━" in shown(terminal=True)[0]
+    assert "━" not in shown(terminal=False)[0]
+
+
+def test_a_file_gets_a_line_when_a_phase_begins_and_one_when_it_ends() -> None:
+    clock = iter([100.0, 112.34, 200.0, 203.0])
+    said: list[str] = []
+    lines = ProgressLines(said.append, clock=lambda: next(clock))
+    for phase, total in (("gather", 5_000), ("learn", 70)):
+        for done in (0, total // 2, total, total):
+            lines.phase(PhaseProgress(1, phase, done, total), about="without critic: ")  # type: ignore[arg-type]
+    lines.phase(PhaseProgress(2, "gather", 0, 0))
+    lines.blocks(RunProgress(1, 4, 10, 40))
+    assert said == [
+        "without critic: iteration 1: gather: 5,000 customer-days to go",
+        "without critic: iteration 1: gather: done in 12.3 s",
+        "without critic: iteration 1: learn: 70 twins to go",
+        "without critic: iteration 1: learn: done in 3.0 s",
+        "iteration 2: gather: nothing left to do",
+    ]

@@ -17,16 +17,24 @@ TRAIN = ("train", "--scenario", "baseline", *SIZES, "--workers", 1)
 def test_a_training_is_continued_started_from_and_compared(journey: Callable[..., Any]) -> None:
     first = journey(*TRAIN, "--iterations", 1)
     assert first.code == 0, first
-    assert re.search(
-        r"iteration 0: margin per customer journey .* rest [\d.]+ s \([\d.]+%\); journey-baseline/1", first.out
-    )
+    said = re.sub(r"\s+", " ", first.out)
+    assert re.search(r"iteration 0: journey .* hold.* \[\S+, \S+\].* over 6 days.*160 customers held out", said)
+    assert re.search(r"unsubscribes per 1,000: journey [\d.]+, .* rest [\d.]+, [\d.]+%", said)
+    assert "registered journey-baseline/1 as champion" in said
+    assert "`journey serve --model journey-baseline`" in said
+    # Nothing here is a terminal: a line for the beginning and the end of every phase.
+    for phase in ("gather", "learn", "evaluate"):
+        assert re.search(rf"^iteration 0: {phase}: [\d,]+ \S+ to go$", first.out, flags=re.MULTILINE)
+        assert re.search(rf"^iteration 0: {phase}: done in [\d.]+ s$", first.out, flags=re.MULTILINE)
     again = journey(*TRAIN, "--iterations", 2)
     assert again.code == 2
     assert "data/training/baseline holds something already; add --resume" in again.err
     resumed = journey(*TRAIN, "--iterations", 2, "--resume")
     assert resumed.code == 0, resumed
     assert "published before" in resumed.out
-    assert "journey-baseline/2" in resumed.out
+    assert "iteration 0: gather: nothing left to do" in resumed.out
+    assert "registered journey-baseline/2 as challenger; journey-baseline/1 stays champion" in resumed.out
+    assert "`journey promote 2 --model journey-baseline`" in resumed.out
     other = journey(*TRAIN, "--iterations", 2, "--resume", "--seed", 1)
     assert other.code == 2
     assert "holds another run (seed: 0 there, 1 here)" in other.err
@@ -40,6 +48,18 @@ def test_a_training_is_continued_started_from_and_compared(journey: Callable[...
     report = Path("report/report.html").read_text()
     assert "journey is journey-baseline/2" in report
     assert re.search(r"by a critic fitted to twin lives.* Learned from [\d,]+ examples\.", report)
+
+
+def test_help_says_what_champion_and_challenger_mean(journey: Callable[..., Any]) -> None:
+    said = re.sub(r"\W+", " ", journey("train", "--help").out)
+    assert "champion of a model is the version that journey serve model NAME serves" in said
+    assert "challenger and serves nobody until a reviewer promotes it with journey promote VERSION" in said
+
+
+def test_the_demos_help_says_what_it_does(journey: Callable[..., Any]) -> None:
+    said = re.sub(r"\W+", " ", journey("demo", "--help").out)
+    assert "compare seven policies" in said
+    assert "champion whatever the comparison says" in said
 
 
 @pytest.mark.slow

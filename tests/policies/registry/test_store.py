@@ -41,6 +41,18 @@ def test_a_moved_alias_is_seen_at_once_whoever_moves_it(shelf: Any, client: Any)
     assert shelf.store.alias("mail", "champion").version == 2
     client.set_registered_model_alias("mail", "champion", "1")  # as the MLflow UI does
     assert shelf.store.alias("mail", "champion").version == 1
+    client.set_registered_model_alias("mail", "challenger", "2")
+
+
+def test_a_promoted_version_is_no_challenger_any_more(shelf: Any, client: Any) -> None:
+    champion, challenger = (shelf.store.alias("mail", alias).version for alias in ("champion", "challenger"))
+    Tracker(shelf.store).promote(champion, model="mail")
+    assert shelf.store.alias("mail", "challenger").version == challenger
+    Tracker(shelf.store).promote(challenger, model="mail")
+    assert shelf.store.alias("mail", "champion").version == challenger
+    assert shelf.store.alias("mail", "challenger") is None
+    client.set_registered_model_alias("mail", "champion", str(champion))  # as the shelf was
+    client.set_registered_model_alias("mail", "challenger", str(challenger))
 
 
 def test_what_is_not_there_yet_is_none(shelf: Any, empty: Store) -> None:
