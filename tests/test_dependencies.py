@@ -21,6 +21,7 @@ ALLOWED_IN = {
     "fastapi": ("orchestrator/api/",),
     "starlette": ("orchestrator/api/",),
     "uvicorn": ("orchestrator/api/",),
+    "httpx2": ("orchestrator/client/",),
     "simulator": ("simulator/", "orchestrator/cli/"),
     "orchestrator": ("orchestrator/", "simulator/"),
 }

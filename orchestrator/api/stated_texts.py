@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.api.problems import FieldProblem, invalid
+from orchestrator.api.models.problems import FieldProblem
+from orchestrator.api.problems import invalid
 from orchestrator.config.contact_policy import time_zone
 from orchestrator.service.contact_facts import HOME_STORE, ZONE
 

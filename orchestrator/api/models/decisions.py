@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from orchestrator.api.models.fields import Body, Identifier, Name
 from orchestrator.api.models.outcomes import OutcomeRecord
-from orchestrator.api.problems import Problem
+from orchestrator.api.models.problems import Problem
 
 
 class DecisionContext(Body):

@@ -11,7 +11,8 @@ from orchestrator.api.answers import decision_json, decision_record, explanation
 from orchestrator.api.deps import ServiceDep, service_of
 from orchestrator.api.models.decisions import DecisionRecord, DecisionRequest, DecisionResponse, Explanation
 from orchestrator.api.models.fields import Identifier
-from orchestrator.api.problems import FieldProblem, invalid, responses
+from orchestrator.api.models.problems import FieldProblem
+from orchestrator.api.problems import invalid, responses
 from orchestrator.api.requests import job_of
 from orchestrator.api.strict_json import StrictJsonRoute
 from orchestrator.service.layout import digest

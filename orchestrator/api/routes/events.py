@@ -13,7 +13,8 @@ from orchestrator.api.deps import ServiceDep
 from orchestrator.api.models.events import EventRequest, EventsRequest
 from orchestrator.api.models.fields import now_utc, timestamp
 from orchestrator.api.models.outcomes import FactsResponse
-from orchestrator.api.problems import FieldProblem, ProblemError, invalid, refuse_repeated_ids, responses
+from orchestrator.api.models.problems import FieldProblem
+from orchestrator.api.problems import ProblemError, invalid, refuse_repeated_ids, responses
 from orchestrator.api.stated_texts import stated_texts
 from orchestrator.api.strict_json import StrictJsonRoute
 from orchestrator.errors import EventError

@@ -1,0 +1,199 @@
+"""What a call sends, what its answer means, and when it is tried again; without any transport."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from orchestrator.api.models.decisions import (
+    BatchDecision,
+    BatchRefusal,
+    DecisionRecord,
+    DecisionResponse,
+    Explanation,
+)
+from orchestrator.api.models.outcomes import FactsResponse
+from orchestrator.api.models.problems import Problem
+from orchestrator.client.errors import RefusedError
+
+Answer = TypeVar("Answer", bound=BaseModel)
+BatchLine = BatchDecision | BatchRefusal
+Fact = Mapping[str, Any]
+
+# Nothing was done, or what was done will be answered again; later it may work.
+AGAIN = frozenset({429, 502, 503, 504})
+_LINE: TypeAdapter[BatchLine] = TypeAdapter(BatchLine)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retries:
+    """How patient a client is.
+
+    Attributes:
+        attempts: of one call, the first included.
+        first_wait: seconds before the second; each later one waits twice as long as the one before.
+        longest_wait: seconds at most; if the API asks for more (`Retry-After`), the call ends.
+    """
+
+    attempts: int = 5
+    first_wait: float = 0.1
+    longest_wait: float = 10.0
+
+    def wait(self, attempt: int, retry_after: str | None) -> float | None:
+        """Seconds to wait after the attempt of this number, from 1; none to give up.
+
+        Clients that were refused together come back apart: a wait is drawn between half of it and all.
+        """
+        if attempt >= self.attempts:
+            return None
+        planned = min(self.first_wait * 2.0 ** (attempt - 1), self.longest_wait)
+        drawn: float = planned * (0.5 + random.random() / 2)  # noqa: S311 - nothing secret
+        asked = _seconds(retry_after)
+        if asked is not None and asked > self.longest_wait:
+            return None
+        return max(drawn, asked or 0.0)
+
+
+@dataclass(frozen=True)
+class Call(Generic[Answer]):
+    """One request, which can be sent again as it is."""
+
+    method: str
+    path: str
+    answer: type[Answer]
+    body: bytes | None = None
+    headers: Mapping[str, str] | None = None
+
+    def result(self, status: int, content: bytes) -> Answer:
+        """What an answer says.
+
+        Raises:
+            RefusedError: the API refused.
+        """
+        if status == 200:
+            return self.answer.model_validate_json(content)
+        raise RefusedError(problem_of(status, content))
+
+
+def decide(
+    customer_id: str,
+    *,
+    channels: Sequence[str] | None,
+    placement: str | None,
+    context: Mapping[str, Any] | None,
+    slots: int,
+    same_subject: bool,
+    key: str | None,
+) -> Call[DecisionResponse]:
+    """`POST /v1/decisions`, under a key of its own if none is given, so that sending again is safe."""
+    body = _request(
+        customer_id,
+        channels=channels,
+        placement=placement,
+        context=context,
+        slots=slots,
+        same_subject=same_subject,
+    )
+    return _post("/v1/decisions", body, DecisionResponse, key=key or uuid.uuid4().hex)
+
+
+def explain(
+    customer_id: str,
+    *,
+    channels: Sequence[str] | None,
+    placement: str | None,
+    context: Mapping[str, Any] | None,
+) -> Call[Explanation]:
+    """`POST /v1/explain`."""
+    body = _request(customer_id, channels=channels, placement=placement, context=context, slots=1, same_subject=False)
+    return _post("/v1/explain", body, Explanation)
+
+
+def read_decision(decision_id: str) -> Call[DecisionRecord]:
+    """`GET /v1/decisions/{id}`."""
+    return Call("GET", f"/v1/decisions/{decision_id}", DecisionRecord)
+
+
+def send_events(events: Iterable[Fact]) -> Call[FactsResponse]:
+    """`POST /v1/events`; events get ids and a time where they have none, so that sending again is safe."""
+    return _post("/v1/events", [_stamped(event, "event_id") for event in events], FactsResponse)
+
+
+def send_outcomes(outcomes: Iterable[Fact]) -> Call[FactsResponse]:
+    """`POST /v1/outcomes`; ids and times as of events."""
+    return _post("/v1/outcomes", [_stamped(outcome, "outcome_id") for outcome in outcomes], FactsResponse)
+
+
+def batch_body(requests: Iterable[Mapping[str, Any]]) -> bytes:
+    """Requests as lines."""
+    return b"".join(json.dumps(dict(request)).encode() + b"\n" for request in requests)
+
+
+def batch_line(line: str | bytes) -> BatchLine:
+    """One line of a batch's answer."""
+    return _LINE.validate_json(line)
+
+
+def problem_of(status: int, content: bytes) -> Problem:
+    """The problem an answer tells of; something in between may answer in its own words."""
+    try:
+        return Problem.model_validate_json(content)
+    except ValidationError:
+        return Problem(
+            type="about:blank",
+            title="Refused",
+            status=status,
+            detail=content[:200].decode(errors="replace") or "no reason given",
+            fix="see what stands between this program and the API",
+        )
+
+
+def _post(path: str, body: Any, answer: type[Answer], *, key: str | None = None) -> Call[Answer]:
+    headers = {"Content-Type": "application/json"}
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    return Call("POST", path, answer, json.dumps(body, default=_plain).encode(), headers)
+
+
+def _request(
+    customer_id: str,
+    *,
+    channels: Sequence[str] | None,
+    placement: str | None,
+    context: Mapping[str, Any] | None,
+    slots: int,
+    same_subject: bool,
+) -> dict[str, Any]:
+    given = {
+        "channels": None if channels is None else list(channels),
+        "placement": placement,
+        "context": None if context is None else dict(context),
+        "slots": slots if slots != 1 else None,
+        "same_subject": same_subject or None,
+    }
+    return {"customer_id": customer_id, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _stamped(fact: Fact, identifier: str) -> dict[str, Any]:
+    """Named and timed here, once: sent again, it is the same fact, at the same moment."""
+    return {identifier: uuid.uuid4().hex, "timestamp": datetime.now(UTC), **fact}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return None if text is None else max(0.0, float(text))
+    except ValueError:  # a date: our API sends none
+        return None

@@ -1,0 +1,287 @@
+"""The two clients: the same calls, waited for on a thread or on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import httpx2
+
+from orchestrator.api.models.decisions import DecisionRecord, DecisionResponse, Explanation
+from orchestrator.api.models.outcomes import FactsResponse
+from orchestrator.client import calls
+from orchestrator.client.calls import AGAIN, Answer, BatchLine, Call, Fact, Retries
+from orchestrator.client.errors import RefusedError, UnreachableError
+
+BATCH = "/v1/decisions/batch"
+_NDJSON = "application/x-ndjson"
+
+
+class _Client:
+    """What both clients are made with.
+
+    Args:
+        url: of the API, such as `http://127.0.0.1:8080`.
+        key: API key, if it asks for one.
+        timeout: seconds to wait for an answer, or for its next part.
+        retries: how patient to be.
+        transport: something else than the network, for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout: float = 10.0,
+        retries: Retries | None = None,
+        transport: Any = None,
+    ) -> None:
+        self._retries = retries or Retries()
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._options: dict[str, Any] = {
+            "base_url": url,
+            "timeout": timeout,
+            "headers": headers,
+            "transport": transport,
+        }
+
+    def _wait(self, call: str, attempt: int, failed: httpx2.TransportError | httpx2.Response) -> float:
+        """Seconds until the next attempt.
+
+        Raises:
+            UnreachableError: it was tried often enough, and no answer came.
+            RefusedError: it was, and the last answer was a refusal.
+        """
+        asked = failed.headers.get("Retry-After") if isinstance(failed, httpx2.Response) else None
+        wait = self._retries.wait(attempt, asked)
+        if wait is not None:
+            return wait
+        if isinstance(failed, httpx2.Response):
+            raise RefusedError(calls.problem_of(failed.status_code, failed.content))
+        raise UnreachableError(f"{call}: no answer after {attempt} attempts ({failed})") from failed
+
+    def _again(self, refused: httpx2.Response, attempt: int) -> float:
+        """Seconds until a batch is tried again.
+
+        Raises:
+            RefusedError: that would not help.
+        """
+        if refused.status_code not in AGAIN:
+            raise RefusedError(calls.problem_of(refused.status_code, refused.content))
+        return self._wait(BATCH, attempt, refused)
+
+
+class JourneyClient(_Client):
+    """Use as `with JourneyClient(url) as journey:`, from one thread or several."""
+
+    def __enter__(self) -> JourneyClient:
+        self._http = httpx2.Client(**self._options)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def decide(
+        self,
+        customer_id: str,
+        *,
+        channels: Sequence[str] | None = None,
+        placement: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        slots: int = 1,
+        same_subject: bool = False,
+        key: str | None = None,
+    ) -> DecisionResponse:
+        """What to do for a customer now.
+
+        Args:
+            customer_id: whom.
+            channels: that may be used; none for all.
+            placement: one place to fill instead.
+            context: what is known only now: `device`, `hour`, `category`.
+            slots: results wanted for the placement.
+            same_subject: whether two of them may be about the same category.
+            key: idempotency key, to ask again for the same decision later; one of its own otherwise.
+
+        Raises:
+            RefusedError: the API refused.
+            UnreachableError: it did not answer.
+        """
+        return self._do(
+            calls.decide(
+                customer_id,
+                channels=channels,
+                placement=placement,
+                context=context,
+                slots=slots,
+                same_subject=same_subject,
+                key=key,
+            )
+        )
+
+    def explain(
+        self,
+        customer_id: str,
+        *,
+        channels: Sequence[str] | None = None,
+        placement: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> Explanation:
+        """Why, and why not; nothing is logged. Arguments and errors as `decide`."""
+        return self._do(calls.explain(customer_id, channels=channels, placement=placement, context=context))
+
+    def decision(self, decision_id: str) -> DecisionRecord:
+        """A decision as logged, and what followed. Errors as `decide`."""
+        return self._do(calls.read_decision(decision_id))
+
+    def send_events(self, events: Iterable[Fact]) -> FactsResponse:
+        """Tell what customers did, up to 1,000 at once; ids and times are added where missing. Errors as `decide`."""
+        return self._do(calls.send_events(events))
+
+    def send_outcomes(self, outcomes: Iterable[Fact]) -> FactsResponse:
+        """Tell what followed decisions; see `send_events`."""
+        return self._do(calls.send_outcomes(outcomes))
+
+    def decide_many(
+        self, requests: Iterable[Mapping[str, Any]], *, candidates: bool = False, key: str | None = None
+    ) -> Iterator[BatchLine]:
+        """Decide for many customers in one call; a decision or a refusal per request, in order, as they come.
+
+        Args:
+            requests: each as the body of a single request.
+            candidates: whether to rank what could have been chosen.
+            key: idempotency key: the same requests again under it get the first answers.
+
+        Raises:
+            RefusedError: the API refused the whole call.
+            UnreachableError: it did not answer, or broke off; the same call again under the same `key` goes on.
+        """
+        body, options = calls.batch_body(requests), _batch(key, candidates)
+        for attempt in range(1, self._retries.attempts + 1):
+            with _breaking_off(), self._http.stream("POST", BATCH, content=body, **options) as answer:
+                if answer.status_code == 200:
+                    yield from map(calls.batch_line, answer.iter_lines())
+                    return
+                answer.read()
+            time.sleep(self._again(answer, attempt))
+
+    def _do(self, call: Call[Answer]) -> Answer:
+        for attempt in range(1, self._retries.attempts + 1):
+            try:
+                answer = self._http.request(call.method, call.path, content=call.body, headers=call.headers)
+            except httpx2.TransportError as error:
+                time.sleep(self._wait(call.path, attempt, error))
+                continue
+            if answer.status_code not in AGAIN:
+                return call.result(answer.status_code, answer.content)
+            time.sleep(self._wait(call.path, attempt, answer))
+        raise AssertionError("the last attempt returns or raises")
+
+
+class AsyncJourneyClient(_Client):
+    """Use as `async with AsyncJourneyClient(url) as journey:`; the calls are those of `JourneyClient`, awaited."""
+
+    async def __aenter__(self) -> AsyncJourneyClient:
+        self._http = httpx2.AsyncClient(**self._options)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def decide(
+        self,
+        customer_id: str,
+        *,
+        channels: Sequence[str] | None = None,
+        placement: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        slots: int = 1,
+        same_subject: bool = False,
+        key: str | None = None,
+    ) -> DecisionResponse:
+        """See `JourneyClient.decide`."""
+        return await self._do(
+            calls.decide(
+                customer_id,
+                channels=channels,
+                placement=placement,
+                context=context,
+                slots=slots,
+                same_subject=same_subject,
+                key=key,
+            )
+        )
+
+    async def explain(
+        self,
+        customer_id: str,
+        *,
+        channels: Sequence[str] | None = None,
+        placement: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> Explanation:
+        """See `JourneyClient.explain`."""
+        return await self._do(calls.explain(customer_id, channels=channels, placement=placement, context=context))
+
+    async def decision(self, decision_id: str) -> DecisionRecord:
+        """See `JourneyClient.decision`."""
+        return await self._do(calls.read_decision(decision_id))
+
+    async def send_events(self, events: Iterable[Fact]) -> FactsResponse:
+        """See `JourneyClient.send_events`."""
+        return await self._do(calls.send_events(events))
+
+    async def send_outcomes(self, outcomes: Iterable[Fact]) -> FactsResponse:
+        """See `JourneyClient.send_outcomes`."""
+        return await self._do(calls.send_outcomes(outcomes))
+
+    async def decide_many(
+        self, requests: Iterable[Mapping[str, Any]], *, candidates: bool = False, key: str | None = None
+    ) -> AsyncIterator[BatchLine]:
+        """See `JourneyClient.decide_many`."""
+        body, options = calls.batch_body(requests), _batch(key, candidates)
+        for attempt in range(1, self._retries.attempts + 1):
+            with _breaking_off():
+                async with self._http.stream("POST", BATCH, content=body, **options) as answer:
+                    if answer.status_code == 200:
+                        async for line in answer.aiter_lines():
+                            yield calls.batch_line(line)
+                        return
+                    await answer.aread()
+            await asyncio.sleep(self._again(answer, attempt))
+
+    async def _do(self, call: Call[Answer]) -> Answer:
+        for attempt in range(1, self._retries.attempts + 1):
+            try:
+                answer = await self._http.request(call.method, call.path, content=call.body, headers=call.headers)
+            except httpx2.TransportError as error:
+                await asyncio.sleep(self._wait(call.path, attempt, error))
+                continue
+            if answer.status_code not in AGAIN:
+                return call.result(answer.status_code, answer.content)
+            await asyncio.sleep(self._wait(call.path, attempt, answer))
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _batch(key: str | None, candidates: bool) -> dict[str, Any]:
+    """Headers and parameters of a batch; without a key of its own, what is tried again would be decided again."""
+    headers = {"Content-Type": _NDJSON, "Idempotency-Key": key or uuid.uuid4().hex}
+    return {"headers": headers, "params": {"candidates": str(candidates).lower()}}
+
+
+@contextmanager
+def _breaking_off() -> Iterator[None]:
+    try:
+        yield
+    except httpx2.TransportError as error:
+        raise UnreachableError(f"{BATCH}: {error}; the same call again under the same key goes on") from error

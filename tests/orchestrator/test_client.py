@@ -1,0 +1,186 @@
+"""The Python client, against the real API; how it tries again, against scripted answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from datetime import UTC, datetime
+
+import httpx2
+import pytest
+
+from orchestrator.api.models.decisions import BatchDecision, BatchRefusal
+from orchestrator.client import AsyncJourneyClient, JourneyClient, RefusedError, Retries, UnreachableError
+from tests.test_dependencies import loaded_by
+from tests.test_readme import example, run_python
+
+QUICK = Retries(first_wait=0.001, longest_wait=0.01)
+
+
+def test_the_whole_loop_over_the_network(server):
+    with server() as running, JourneyClient(running.url) as journey:
+        receipt = journey.send_events(
+            [
+                {"customer_id": "c-1", "type": "purchase", "category": "pantry", "value": 31.5},
+                {"customer_id": "c-1", "type": "subscribe", "channel": "email", "timestamp": datetime.now(UTC)},
+            ]
+        )
+        assert receipt.accepted == 2
+        made = journey.decide("c-1", channels=["email", "site"], context={"device": "mobile", "hour": 18}, key="k-1")
+        assert made.action.channel in {None, "email", "site"}
+        assert (
+            journey.decide("c-1", channels=["email", "site"], context={"device": "mobile", "hour": 18}, key="k-1")
+            == made
+        )
+        assert journey.send_outcomes([{"decision_id": made.decision_id, "type": "click"}]).accepted == 1
+        record = journey.decision(made.decision_id)
+        assert (record.propensity, [o.type for o in record.outcomes]) == (made.propensity, ["click"])
+        several = journey.decide("c-1", placement="home_hero", slots=3, same_subject=True)
+        assert several.slots is not None
+        assert len(journey.explain("c-1", channels=["site"]).actions) > 20
+        with pytest.raises(RefusedError, match="404 Unknown customer") as refused:
+            journey.decide("nobody")
+        assert refused.value.problem.fix
+        lines = list(journey.decide_many([{"customer_id": "c-1"}, {"customer_id": "nobody"}] * 300))
+        assert [line.line for line in lines] == list(range(1, 601))
+        assert {type(line) for line in lines[::2]} == {BatchDecision}
+        assert {type(line) for line in lines[1::2]} == {BatchRefusal}
+
+
+def test_the_same_loop_on_an_event_loop_waits_until_there_is_a_policy(serving, champion):
+    ready, champion.current = champion.current, None
+
+    async def live():
+        async with serving() as served:
+            transport = httpx2.ASGITransport(app=served.app)
+            patient = Retries(attempts=50, first_wait=0.01, longest_wait=2.0)
+            async with AsyncJourneyClient("http://t", transport=transport, retries=patient) as journey:
+                await journey.send_events([{"customer_id": f"c-{i}", "type": "visit"} for i in range(3)])
+                asking = asyncio.create_task(journey.decide("c-1"))
+                await asyncio.sleep(0.05)
+                assert not asking.done()
+                champion.current = ready
+                made = await asking
+                assert (await journey.decision(made.decision_id)).decision_id == made.decision_id
+                assert (
+                    await journey.send_outcomes([{"decision_id": made.decision_id, "type": "accept"}])
+                ).accepted == 1
+                assert (await journey.explain("c-2")).policy_version == "1"
+                asked = [{"customer_id": f"c-{i}"} for i in range(4)]
+                lines = [line async for line in journey.decide_many(asked, candidates=True, key="night")]
+                assert [isinstance(line, BatchDecision) for line in lines] == [True, True, True, False]
+                assert len(lines[0].candidates) == 20
+                again = [line async for line in journey.decide_many(asked[:3], key="night")]
+                assert [one.decision_id for one in again] == [one.decision_id for one in lines[:3]]
+                with pytest.raises(RefusedError):
+                    await journey.decide("c-9")
+
+    asyncio.run(live())
+
+
+PROBLEM = {"type": "urn:x", "title": "Temporarily unavailable", "status": 503, "detail": "busy", "fix": "wait"}
+DONE = {"accepted": 1, "duplicates": 0, "items": [{"id": "e", "status": "accepted"}]}
+
+
+def scripted(*answers):
+    """A transport that gives these answers, and what it was sent."""
+    left, sent = list(answers), []
+
+    def answer(request):
+        sent.append(request)
+        found = left.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return httpx2.MockTransport(answer), sent
+
+
+def busy(**headers):
+    return httpx2.Response(503, json=PROBLEM, headers=headers)
+
+
+def test_what_failed_is_sent_again_to_the_last_byte():
+    transport, sent = scripted(
+        httpx2.ConnectError("gone"), busy(), httpx2.ReadTimeout("slow"), httpx2.Response(200, json=DONE)
+    )
+    with JourneyClient("http://t", transport=transport, retries=QUICK, key="jo_1_x") as journey:
+        assert journey.send_events([{"customer_id": "c", "type": "visit"}]).accepted == 1
+    assert len({request.content for request in sent}) == 1
+    assert len(sent) == 4
+    (event,) = json.loads(sent[0].content)
+    assert event["event_id"]
+    assert datetime.fromisoformat(event["timestamp"]).tzinfo
+    assert {request.headers["Authorization"] for request in sent} == {"Bearer jo_1_x"}
+
+
+def test_a_decision_is_repeated_under_one_key_also_without_one_of_its_own():
+    refusal = httpx2.Response(422, json={**PROBLEM, "status": 422, "title": "Invalid request"})
+    transport, sent = scripted(busy(), busy(), refusal)
+    with (
+        JourneyClient("http://t", transport=transport, retries=QUICK) as journey,
+        pytest.raises(RefusedError, match="422"),
+    ):
+        journey.decide("c-1")
+    assert len({request.headers["Idempotency-Key"] for request in sent}) == 1
+    assert len(sent) == 3
+
+
+@pytest.mark.parametrize("answers", [(busy(),) * 5, (busy(**{"Retry-After": "3600"}),)])
+def test_patience_ends_with_the_last_refusal_or_if_asked_to_wait_too_long(answers):
+    transport, sent = scripted(*answers)
+    with (
+        JourneyClient("http://t", transport=transport, retries=QUICK) as journey,
+        pytest.raises(RefusedError, match="busy"),
+    ):
+        journey.decide("c-1")
+    assert len(sent) == len(answers)
+
+
+def test_nobody_there_is_said_with_the_attempts_made():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        with JourneyClient(url, retries=QUICK) as journey, pytest.raises(UnreachableError, match="after 5 attempts"):
+            journey.decide("c-1")
+
+
+def test_an_answer_of_something_in_between_is_a_refusal_in_its_words():
+    transport, _ = scripted(httpx2.Response(403, text="<h1>Proxy says no</h1>"))
+    with JourneyClient("http://t", transport=transport) as journey, pytest.raises(RefusedError, match="Proxy says no"):
+        journey.decide("c-1")
+
+
+def test_a_batch_that_breaks_off_says_how_to_go_on_and_a_busy_one_is_tried_again():
+    transport, sent = scripted(busy(), httpx2.ConnectError("gone"))
+    asked = [{"customer_id": "c-1"}]
+    with (
+        JourneyClient("http://t", transport=transport, retries=QUICK) as journey,
+        pytest.raises(UnreachableError, match="same key"),
+    ):
+        list(journey.decide_many(asked, key="night"))
+    assert [request.headers["Idempotency-Key"] for request in sent] == ["night"] * 2
+
+
+def test_waits_double_up_to_the_longest_and_clients_come_back_apart():
+    patient = Retries(attempts=9, first_wait=1.0, longest_wait=10.0)
+    for attempt, longest in enumerate((1, 2, 4, 8, 10, 10), start=1):
+        waits = [patient.wait(attempt, None) for _ in range(50)]
+        assert all(longest / 2 <= wait <= longest for wait in waits)
+        assert len(set(waits)) > 1
+    assert patient.wait(1, "7") == 7.0
+    assert patient.wait(9, None) is None
+
+
+def test_the_client_is_light():
+    heavy = ("numpy", "fastapi", "sqlalchemy", "mlflow", "vowpal_wabbit_next", "policies")
+    assert loaded_by("import orchestrator.client", *heavy) == []
+
+
+def test_the_example_of_the_readme_runs(server):
+    with server() as running:
+        said = run_python(example("JourneyClient").replace("http://127.0.0.1:8080", running.url)).splitlines()
+    assert len(said) == 3
+    assert "decision_id" in said[1]
+    assert "problem" in said[2]
