@@ -75,7 +75,7 @@ class Episode:
         start = self.day
         moment = advance(self._moments, np.where(refused, 0, action))
         while moment and not (moment.slot == OUTBOUND and len(moment.rows)):
-            made = self._setting.decide(self._inner, moment, states=self._life.states, streams=self._streams)
+            made = self._setting.decide(self._inner, moment, life=self._life, streams=self._streams)
             moment = advance(self._moments, made.action)
         self.over = moment is None
         self._look(moment or Moment(OUTBOUND, self._life.days, MORNING, self._everybody))
@@ -83,7 +83,7 @@ class Episode:
 
     def _look(self, moment: Moment) -> None:
         """Ask the core what it would see and allow; the inner policy is not asked, for it does not decide here."""
-        seen = self._setting.decide(self._silent, moment, states=self._life.states, streams=self._streams)
+        seen = self._setting.decide(self._silent, moment, life=self._life, streams=self._streams)
         self.day = moment.day
         self.features: Float32Array = seen.features
         self.eligible: BoolArray = seen.eligible

@@ -12,11 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from orchestrator.contacts import ContactCheck
 from orchestrator.profiles import ProfileSchema, apply
 from policies.arrays import Float64Array, IntArray
+from simulator.contact_ledger import ContactLedger
 from simulator.scenarios import Scenario
 from simulator.streams import Streams
-from simulator.world.day import MORNING, VISITING, Day
+from simulator.world.day import EVENING, MORNING, VISITING, Day
+from simulator.world.day import moment as time_of
 from simulator.world.happenings import EventList, Tally
 from simulator.world.population import draw_population
 from simulator.world.scene import Scene
@@ -48,17 +51,26 @@ class Life:
         scene: the customers with their moods, changed day by day.
         states: float64 (n, S), what is known about them, up to date at each moment.
         tally: what has happened so far.
+        ledger: what contact rules look at; none where there are none.
         undone: by day and slot, int64 (k,), customers of alerts for which no associate had the minutes.
     """
 
     def __init__(
-        self, scene: Scene, states: Float64Array, *, scenario: Scenario, schema: ProfileSchema, days: int
+        self,
+        scene: Scene,
+        states: Float64Array,
+        *,
+        scenario: Scenario,
+        schema: ProfileSchema,
+        days: int,
+        ledger: ContactLedger | None = None,
     ) -> None:
         self.scene = replace(scene, moods=scene.moods.copy())
         self.states = states.copy()
         self.tally = Tally(len(scene.people), days)
         self.days = days
         self.undone: dict[tuple[int, int], IntArray] = {}
+        self.ledger = ledger
         self._scenario, self._schema = scenario, schema
         self._weekdays = np.array(scenario.world.weekday, dtype=np.float32)
 
@@ -80,15 +92,22 @@ class Life:
         today = Day(scene, self._scenario.retailer.goals, self._weekdays, self.tally)
         rows = np.flatnonzero(turn == day % every)
         action = yield Moment(OUTBOUND, day, MORNING, rows)
-        self.undone[day, OUTBOUND] = rows[(action > 0) & ~today.contact(rows, action)]
+        reached = today.contact(rows, action)
+        self.undone[day, OUTBOUND] = rows[(action > 0) & ~reached]
         visits = today.visits()
-        apply(self._schema, self.states, today.events.events())
-        today.events = EventList()
+        self._know(today, now=time_of(day, VISITING))
+        if self.ledger:
+            self.ledger.decided(rows, action, reached, at=time_of(day, MORNING))
         banner = yield Moment(ON_SITE, day, VISITING, visits.sessions.rows)
+        if self.ledger:
+            shown = np.ones(len(banner), dtype=bool)
+            self.ledger.decided(visits.sessions.rows, banner, shown, at=time_of(day, VISITING))
         alert = yield Moment(IN_STORE, day, VISITING, visits.in_store)
         done = today.end(visits, banner, alert)
         self.undone[day, IN_STORE] = visits.in_store[(alert > 0) & ~done]
-        apply(self._schema, self.states, today.events.events())
+        if self.ledger:
+            self.ledger.decided(visits.in_store, alert, done, at=time_of(day, VISITING))
+        self._know(today, now=time_of(day, EVENING))
 
     def copy(self) -> Life:
         """An independent copy, between two days."""
@@ -97,7 +116,23 @@ class Life:
         twin.states = self.states.copy()
         twin.tally = copy.deepcopy(self.tally)
         twin.undone = dict(self.undone)
+        twin.ledger = self.ledger and self.ledger.copy()
         return twin
+
+    def check(self, moment: Moment) -> ContactCheck | None:
+        """What contact rules say about the customers of a moment; none where there are no rules."""
+        if not self.ledger:
+            return None
+        in_stock, _ = self.scene.market.on(moment.day)
+        return self.ledger.check(moment.rows, now=time_of(moment.day, moment.hour), in_stock=in_stock)
+
+    def _know(self, today: Day, *, now: float) -> None:
+        """Let profiles and ledger know what has happened since they last did."""
+        events = today.events.events()
+        apply(self._schema, self.states, events)
+        if self.ledger:
+            self.ledger.happened(events, now=now)
+        today.events = EventList()
 
     def _drift(self) -> None:
         scene, drift = self.scene, self._scenario.file.drift

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestrator.contacts import ContactRules
 from orchestrator.decisions import DecisionCore, Decisions
 from orchestrator.profiles import ProfileSchema, apply
-from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
+from policies.arrays import BoolArray, Float32Array, IntArray
 from policies.policy import Policy
+from simulator.contact_ledger import ContactLedger, rules_of
 from simulator.life import Life, Moment, advance
 from simulator.results import METRICS, BlockResult
 from simulator.rollout_log import LogRecorder, RolloutLog
@@ -39,6 +41,7 @@ class Setting:
     table: ActionTable
     contexts: Float32Array
     asked: BoolArray
+    rules: ContactRules | None
 
     @classmethod
     def of(cls, scenario: Scenario) -> Setting:
@@ -54,26 +57,28 @@ class Setting:
             ]
         )
         asked = core.asked([(EMAIL, STORE), (SITE,), (STORE,)])
-        return cls(scenario, schema, core, ActionTable.of(scenario.retailer), contexts, asked)
+        rules = rules_of(scenario.retailer) if scenario.file.contact_rules else None
+        return cls(scenario, schema, core, ActionTable.of(scenario.retailer), contexts, asked, rules)
 
-    def decide(self, policy: Policy, moment: Moment, *, states: Float64Array, streams: Streams) -> Decisions:
+    def decide(self, policy: Policy, moment: Moment, *, life: Life, streams: Streams) -> Decisions:
         """Let the decision core decide at a moment, in its order of customers.
 
         Args:
             policy: over the core's actions.
             moment: of a life.
-            states: of the whole block, float64 (n, S).
+            life: of the whole block, at that moment.
             streams: of the block.
         """
         m, slot = len(moment.rows), moment.slot
         return self.core.decide(
             policy,
-            states=states,
+            states=life.states,
             rows=moment.rows,
             contexts=np.broadcast_to(self.contexts[slot], (m, self.contexts.shape[1])),
             channels=np.broadcast_to(self.asked[slot], (m, self.asked.shape[1])),
             ids=streams.decision_ids(f"decision {slot}", moment.day, moment.rows),
             now=time_of(moment.day, moment.hour),
+            contacts=life.check(moment),
         )
 
 
@@ -114,7 +119,7 @@ class Block:
         moments = life.moments(every=every, turn=np.arange(len(self.scene.people)) % every)
         moment = next(moments, None)
         while moment:
-            made = setting.decide(policy, moment, states=life.states, streams=self.scene.streams)
+            made = setting.decide(policy, moment, life=life, streams=self.scene.streams)
             counts += np.bincount(made.action, minlength=len(counts))
             _note(made, moment, tally=life.tally, recorder=recorder)
             moment = advance(moments, made.action)
@@ -123,8 +128,13 @@ class Block:
 
     def life(self) -> Life:
         """A life of these customers through the horizon, to be driven from moment to moment."""
-        setting = self.setting
-        return Life(self.scene, self.states, scenario=setting.scenario, schema=setting.schema, days=self.days)
+        setting, ledger = self.setting, None
+        if setting.rules:
+            fields = len(setting.scenario.retailer.profiles.content_fields)
+            ledger = ContactLedger(setting.rules, content_fields=fields, customers=len(self.scene.people))
+        return Life(
+            self.scene, self.states, scenario=setting.scenario, schema=setting.schema, days=self.days, ledger=ledger
+        )
 
     def _live_history(self) -> None:
         """The past: everybody's first purchase, then life without any contact."""

@@ -83,6 +83,7 @@ def scenario_content(scenario: Scenario) -> dict[str, Any]:
         "channels": [{"name": name, **c.model_dump(mode="json")} for name, c in retailer.channels.items()],
         "goals": retailer.goals.model_dump(mode="json"),
         "profiles": retailer.profiles.model_dump(mode="json"),
+        **({"contacts": retailer.contacts.model_dump(mode="json")} if scenario.file.contact_rules else {}),
     }
     return dict(json.loads(json.dumps(content, default=str)))
 

@@ -45,6 +45,7 @@ class ScenarioFile(Settings):
         retailer: directory of the retailer, relative to the folder of all configurations.
         world: changed values of world.yaml by dotted name, such as `fatigue.sensitivity`.
         outbound_every_days: how often each customer is considered for an e-mail or a call.
+        contact_rules: whether contacts.yaml of the retailer holds, and targeting and stock with it.
         new_actions: actions that appear mid-way.
         drift: tastes that change mid-way.
     """
@@ -53,6 +54,7 @@ class ScenarioFile(Settings):
     retailer: str = "retail"
     world: dict[str, float] = Field(default_factory=dict)
     outbound_every_days: Days = 2
+    contact_rules: bool = False
     new_actions: NewActions | None = None
     drift: Drift | None = None
 

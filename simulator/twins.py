@@ -113,7 +113,7 @@ class _Driven:
         day = self.life.day(self.day, every=every, turn=np.arange(len(self.block.scene.people)) % every)
         moment = next(day, None)
         while moment:
-            made = setting.decide(self.policy, moment, states=self.life.states, streams=streams)
+            made = setting.decide(self.policy, moment, life=self.life, streams=streams)
             action = self.change.apply(made, moment) if self.change else made.action
             try:
                 moment = day.send(action)

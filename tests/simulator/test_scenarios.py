@@ -47,6 +47,7 @@ def test_the_shipped_scenarios_are_these() -> None:
         "cold_start",
         "drift",
         "scarce_associates",
+        "capped",
     }
 
 
@@ -170,7 +171,7 @@ def test_new_actions_are_eligible_from_their_day_like_any_other(
 
     def choose(moment: Moment) -> IntArray:
         if moment.slot == OUTBOUND and moment.day >= file.from_day - 3:
-            made = setting.decide(hold, moment, states=life.states, streams=life.scene.streams)
+            made = setting.decide(hold, moment, life=life, streams=life.scene.streams)
             assert made.eligible[:, relative].any()
             seen[moment.day] = made.eligible[:, new].any(axis=0).tolist()
         return np.zeros(len(moment.rows), dtype=np.int64)
