@@ -22,21 +22,53 @@ class StrictJsonRequest(Request):
             ProblemError: 413 before more than the limit is held in memory; 415 for another media type.
         """
         if not hasattr(self, "_body"):
-            limit = self.app.state.max_body_bytes
-            declared = self.headers.get("content-length", "0")
-            if not declared.isdigit() or int(declared) > limit:
-                raise _too_large(limit)
-            chunks, size = [], 0
-            async for chunk in self.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise _too_large(limit)
-                chunks.append(chunk)
-            _check_media_type(self)
-            self._body = b"".join(chunks)
+            self._body = await self.bounded_body()
             if not self._body:
-                raise _malformed("it is empty")
+                raise malformed("it is empty")
         return self._body
+
+    async def bounded_body(self) -> bytes:
+        """The body as it was sent, which may be empty.
+
+        Raises:
+            ProblemError: 413 before more than the limit is held in memory; 415 for another media type.
+        """
+        limit = self.app.state.max_body_bytes
+        declared = self.headers.get("content-length", "0")
+        if not declared.isdigit() or int(declared) > limit:
+            raise too_large(limit)
+        chunks, size = [], 0
+        async for chunk in self.stream():
+            size += len(chunk)
+            if size > limit:
+                raise too_large(limit)
+            chunks.append(chunk)
+        self.check_media_type()
+        return b"".join(chunks)
+
+    def check_media_type(self) -> None:
+        """Check that the body is plain JSON by its headers.
+
+        Raises:
+            ProblemError: 415, it is not.
+        """
+        given = self.headers.get("content-type", "")
+        media_type = given.partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise ProblemError(
+                415,
+                "unsupported-media-type",
+                detail=f"Content-Type is {given!r}" if given else "Content-Type is missing",
+                fix="send Content-Type: application/json",
+            )
+        encoding = self.headers.get("content-encoding", "identity").lower()
+        if encoding != "identity":
+            raise ProblemError(
+                415,
+                "unsupported-content-encoding",
+                detail=f"Content-Encoding is {encoding!r}",
+                fix="send the body uncompressed",
+            )
 
     async def json(self) -> Any:
         """The body as plain Python values.
@@ -48,7 +80,7 @@ class StrictJsonRequest(Request):
             try:
                 self._json = from_json(await self.body(), allow_inf_nan=False)
             except ValueError as error:
-                raise _malformed(str(error)) from error
+                raise malformed(str(error)) from error
         return self._json
 
 
@@ -65,7 +97,8 @@ class StrictJsonRoute(APIRoute):
         return strict
 
 
-def _malformed(why: str) -> ProblemError:
+def malformed(why: str) -> ProblemError:
+    """The refusal of a body that is not JSON."""
     return ProblemError(
         400,
         "malformed-json",
@@ -74,7 +107,8 @@ def _malformed(why: str) -> ProblemError:
     )
 
 
-def _too_large(limit: int) -> ProblemError:
+def too_large(limit: int) -> ProblemError:
+    """The refusal of a body of more bytes than the limit."""
     return ProblemError(
         413,
         "body-too-large",
@@ -83,23 +117,3 @@ def _too_large(limit: int) -> ProblemError:
         # What remains of the body is not read, so the connection cannot be used again.
         headers={"Connection": "close"},
     )
-
-
-def _check_media_type(request: Request) -> None:
-    given = request.headers.get("content-type", "")
-    media_type = given.partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise ProblemError(
-            415,
-            "unsupported-media-type",
-            detail=f"Content-Type is {given!r}" if given else "Content-Type is missing",
-            fix="send Content-Type: application/json",
-        )
-    encoding = request.headers.get("content-encoding", "identity").lower()
-    if encoding != "identity":
-        raise ProblemError(
-            415,
-            "unsupported-content-encoding",
-            detail=f"Content-Encoding is {encoding!r}",
-            fix="send the body uncompressed",
-        )
