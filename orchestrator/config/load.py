@@ -12,7 +12,7 @@ from typing import TypeVar
 from orchestrator.config.catalogue import ANY, HOLD, Catalogue
 from orchestrator.config.contact_checks import condition_problems, contact_problems
 from orchestrator.config.contact_policy import ContactPolicy
-from orchestrator.config.event_names import EventNames
+from orchestrator.config.event_names import EventNames, event_name_problems
 from orchestrator.config.models import (
     ActionTemplate,
     CatalogFile,
@@ -120,6 +120,14 @@ def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = No
             contacts.model,
             channels=channels.model.channels if channels.model else None,
             catalogue=catalogue,
+        )
+    if events.model:
+        problems += event_name_problems(
+            directory / "events.yaml",
+            events.model,
+            channels=channels.model.channels if channels.model else None,
+            categories=catalog.model.categories if catalog.model else None,
+            profiles=profiles.model,
         )
     if problems or not (
         catalog.model

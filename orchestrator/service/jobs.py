@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.profiles import Events
 from orchestrator.service.layout import Layout
+from orchestrator.wire.raw import RawMessage
 from policies.arrays import BoolArray, Float32Array, Float64Array
 
 
@@ -40,11 +41,13 @@ class EventsJob:
         events: checked.
         bodies: each as JSON, for the log.
         texts: what each states as text, by name; none where no event does.
+        raw: messages that were not understood, to be kept as they are.
     """
 
     events: Events
     bodies: Sequence[str]
     texts: Sequence[Mapping[str, str]] = ()
+    raw: Sequence[RawMessage] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from orchestrator.storage.database import READ_ONLY, open_database
 from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.log import keep_layout, read_decisions, read_outcomes
 from orchestrator.storage.tables import Row, customers, schema_version
+from orchestrator.wire.segment import SegmentReader
 from policies.policy import Policy
 from policies.vw_policy import VWPolicy
 
@@ -56,6 +57,7 @@ class Service:
         self.settings = settings
         self.schema = ProfileSchema.from_retailer(settings.retailer)
         self.core = DecisionCore(settings.retailer, self.schema)
+        self.segment = SegmentReader(settings.retailer, self.schema)
         self.policies = PolicyHolder()
         self._watcher = ChampionWatcher(
             self.policies,

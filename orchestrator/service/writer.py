@@ -12,7 +12,7 @@ from orchestrator.service.deciding import Decider
 from orchestrator.service.errors import ServiceError, StorageUnavailableError
 from orchestrator.service.jobs import Answer, DecisionJob, EventsJob, Job, OutcomesJob
 from orchestrator.service.profiles_batch import ProfilesBatch
-from orchestrator.service.recording import decided_from, record_events, record_outcomes
+from orchestrator.service.recording import decided_from, record_events, record_outcomes, record_raw
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.log import read_decided, serialise
 
@@ -76,6 +76,7 @@ class Writer:
         events = [(i, job) for i, job in enumerate(jobs) if isinstance(job, EventsJob)]
         outcomes = [(i, job) for i, job in enumerate(jobs) if isinstance(job, OutcomesJob)]
         decisions = [(i, job) for i, job in enumerate(jobs) if isinstance(job, DecisionJob)]
+        raws = [raw for _, job in events for raw in job.raw]
         with connection.begin():
             ids = [outcome.decision_id for _, job in outcomes for outcome in job.outcomes]
             decided = decided_from(read_decided(connection, ids))
@@ -89,6 +90,7 @@ class Writer:
                 fact_ids=[
                     *(event_id for _, job in events for event_id in job.events.event_id.tolist()),
                     *(outcome.outcome_id for _, job in outcomes for outcome in job.outcomes),
+                    *(f"{raw.source} {raw.message_id}" for raw in raws),
                 ],
             )
             # Not earlier: waiting for others takes time, and they may have written what is read next.
@@ -97,6 +99,7 @@ class Writer:
             if events:
                 recorded = record_events(connection, self._schema, profiles, [job for _, job in events], now=now)
                 answers.update(zip([i for i, _ in events], recorded, strict=True))
+                record_raw(connection, raws, now=now)
             if outcomes:
                 kept = record_outcomes(
                     connection, self._schema, profiles, [job for _, job in outcomes], decided=decided, now=now

@@ -17,6 +17,7 @@ from orchestrator.storage.tables import (
     idempotency,
     layouts,
     outcomes,
+    raw_events,
     stated,
 )
 
@@ -170,6 +171,28 @@ def write_stated(connection: Connection, rows: Sequence[Row]) -> None:
             ),
             rows,
         )
+
+
+def known_raw(connection: Connection, source: str, message_ids: Sequence[str]) -> set[str]:
+    """Those of the messages of a source that are kept raw."""
+    query = select(raw_events.c.message_id).where(raw_events.c.source == source)
+    return {row[0] for row in _where_any(connection, query, raw_events.c.message_id, message_ids)}
+
+
+class RawCount(NamedTuple):
+    """How many messages of one name were not understood, and when the last one came (seconds since 1970)."""
+
+    source: str
+    name: str
+    messages: int
+    last_at: float
+
+
+def count_raw_events(connection: Connection) -> list[RawCount]:
+    """Messages of other systems that were not understood, by name, the most frequent first."""
+    source, name, count = raw_events.c.source, raw_events.c.name, func.count()
+    query = select(source, name, count, func.max(raw_events.c.received_at)).group_by(source, name)
+    return [RawCount._make(row) for row in connection.execute(query.order_by(count.desc(), source, name))]
 
 
 def sample_customers(connection: Connection, count: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tables. Raw facts (events, decisions, outcomes) are only ever added to; the rest can be rebuilt from them.
+"""The tables. Raw facts (events, raw events, decisions, outcomes) are only ever added to; the rest can be rebuilt.
 
 That is what is known of customers (`customers`, `stated`) and what became of contacts (`contacts`).
 
@@ -21,10 +21,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -135,4 +136,18 @@ contacts = Table(
     Column("cancelled_at", Double, comment="the earliest reported"),
     Column("last_at", Double, nullable=False, comment="the latest of decided, sent and seen"),
     Index("contacts_of_customer", "customer_id", "last_at"),
+)
+
+raw_events = Table(
+    "raw_events",
+    metadata,
+    Column("sequence", _counted, primary_key=True),
+    Column("source", String, nullable=False, comment="kind of the system it came from"),
+    Column("message_id", String, nullable=False, comment="its id there"),
+    Column("name", String, nullable=False, comment="of what it tells, as named there"),
+    Column("reason", Text, nullable=False, comment="why it, or a part of it, was not understood"),
+    Column("received_at", Double, nullable=False),
+    Column("payload", Text, nullable=False, comment="the message as JSON"),
+    UniqueConstraint("source", "message_id"),
+    Index("raw_events_by_name", "source", "name"),
 )
