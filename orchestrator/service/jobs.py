@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.profiles import Events
 from orchestrator.service.layout import Layout
+from orchestrator.wire.link import Link
 from orchestrator.wire.raw import RawMessage
 from policies.arrays import BoolArray, Float32Array, Float64Array
 
@@ -42,12 +43,14 @@ class EventsJob:
         bodies: each as JSON, for the log.
         texts: what each states as text, by name; none where no event does.
         raw: messages that were not understood, to be kept as they are.
+        links: ids said to be one customer's, in the order they were said.
     """
 
     events: Events
     bodies: Sequence[str]
     texts: Sequence[Mapping[str, str]] = ()
     raw: Sequence[RawMessage] = ()
+    links: Sequence[Link] = ()
 
 
 @dataclass(frozen=True, slots=True)

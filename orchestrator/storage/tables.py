@@ -1,4 +1,7 @@
-"""The tables. Raw facts (events, raw events, decisions, outcomes) are only ever added to; the rest can be rebuilt.
+"""The tables. Raw facts (events, raw events, decisions, outcomes, identities) are only ever added to.
+
+But for one column: `customer_id` is whose a fact is, and changes when two customers turn out to be one (`identities`
+says which ids they had). The rest can be rebuilt.
 
 That is what is known of customers (`customers`, `stated`) and what became of contacts (`contacts`).
 
@@ -25,7 +28,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -96,6 +99,7 @@ decisions = Table(
     Column("reasons", LargeBinary, nullable=False, comment="uint8 (A,), 0 where eligible"),
     Column("scores", LargeBinary, nullable=False, comment="float32 (A,)"),
     Column("distribution", LargeBinary, nullable=False, comment="float64 (A,)"),
+    Index("decisions_of_customer", "customer_id"),
 )
 
 idempotency = Table(
@@ -150,4 +154,16 @@ raw_events = Table(
     Column("payload", Text, nullable=False, comment="the message as JSON"),
     UniqueConstraint("source", "message_id"),
     Index("raw_events_by_name", "source", "name"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("sequence", _counted, primary_key=True, comment="of several rows of an id, the last one holds"),
+    Column("alias_id", String, nullable=False),
+    Column("customer_id", String, nullable=False, comment="whose it is from then on; this one's own id"),
+    Column("linked_at", Double, nullable=False, comment="time of the message that said so"),
+    Column("received_at", Double, nullable=False),
+    Index("identities_of_alias", "alias_id"),
+    Index("identities_of_customer", "customer_id"),
 )

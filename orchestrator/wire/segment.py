@@ -21,6 +21,7 @@ from orchestrator.errors import EventError
 from orchestrator.profiles import Events, ProfileSchema
 from orchestrator.profiles.records import MAX_ID
 from orchestrator.wire.identifiers import fitting_id
+from orchestrator.wire.link import Link
 from orchestrator.wire.raw import RawMessage
 from orchestrator.wire.segment_products import Categories, goods_of, shared_category
 from orchestrator.wire.segment_times import happened
@@ -41,12 +42,14 @@ class Translation:
         bodies: each event as JSON, for the log.
         texts: what each event states as text, by name.
         raw: messages that were not understood, or not all of them.
+        links: ids said to be of one customer.
     """
 
     events: Events
     bodies: Sequence[str]
     texts: Sequence[Mapping[str, str]]
     raw: Sequence[RawMessage]
+    links: Sequence[Link]
 
 
 @dataclass
@@ -58,6 +61,7 @@ class _Reading:
         records: our events, as `Events.from_records` takes them.
         texts: stated by each.
         faults: why it, or a part of it, cannot be used.
+        links: ids it says to be a customer's, the customer, and when.
     """
 
     message: Any
@@ -66,6 +70,7 @@ class _Reading:
     records: list[dict[str, Any]] = field(default_factory=list)
     texts: list[dict[str, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    links: list[tuple[str, str, float]] = field(default_factory=list)
 
 
 class SegmentReader:
@@ -94,6 +99,7 @@ class SegmentReader:
             bodies=[_body(record, texts) for r in readings for record, texts in zip(r.records, r.texts, strict=True)],
             texts=[texts for r in readings for texts in r.texts],
             raw=[_raw(reading) for reading in readings if reading.faults],
+            links=list(_links(readings)),
         )
 
     def _read(self, message: Any, *, received: float, sent_at: Any) -> _Reading:
@@ -105,8 +111,8 @@ class SegmentReader:
         try:
             if kind not in KINDS:
                 raise ValueError(f"type = {kind!r} is none of {', '.join(KINDS)}")
-            customer = _customer(message)
-            record = {"customer_id": customer, "timestamp": _iso(happened(message, sent_at=sent_at, received=received))}
+            at = happened(message, sent_at=sent_at, received=received)
+            record = {"customer_id": self._customer(reading, kind, at), "timestamp": _iso(at)}
             for event, texts in self._events(reading, kind, record):
                 reading.records.append({**record, **event})
                 reading.texts.append(texts)
@@ -146,6 +152,29 @@ class SegmentReader:
                 if track.type in _WITH_MONEY:
                     event |= {"value": goods.value, "discount": goods.discount}
                 yield event, {}
+
+    def _customer(self, reading: _Reading, kind: str, at: float) -> str:
+        """`userId`, or `anonymousId` of somebody who is not known by name; and whose another id is by this message.
+
+        Raises:
+            ValueError: no id, or none that can be used.
+        """
+        message = reading.message
+        user, anonymous = identity(message, "userId"), None
+        try:
+            anonymous = identity(message, "anonymousId")
+        except ValueError as error:
+            if user is None:
+                raise
+            reading.faults.append(str(error))
+        customer = anonymous if user is None else user
+        if customer is None:
+            raise ValueError("has neither userId nor anonymousId")
+        previous = identity(message, "previousId") if kind == "alias" else None
+        if kind == "alias" and previous is None:
+            raise ValueError("has no previousId")
+        reading.links += [(other, customer, at) for other in (previous, anonymous) if other not in (None, customer)]
+        return customer
 
     def _identified(self, reading: _Reading) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
         context = _mapping(reading.message, "context")
@@ -189,16 +218,12 @@ class SegmentReader:
         return Events.from_records(self._schema, records, now=now)
 
 
-def _customer(message: Mapping[str, Any]) -> str:
-    """`userId`, or `anonymousId` of somebody who is not known by name.
-
-    Raises:
-        ValueError: neither, or no text.
-    """
-    for name in ("userId", "anonymousId"):
-        if (value := identity(message, name)) is not None:
-            return value
-    raise ValueError("has neither userId nor anonymousId")
+def _links(readings: Sequence[_Reading]) -> Iterator[Link]:
+    before = 0
+    for reading in readings:
+        for alias, customer, at in reading.links:
+            yield Link(alias_id=alias, customer_id=customer, at=at, before=before)
+        before += len(reading.records)
 
 
 def identity(message: Mapping[str, Any], name: str) -> str | None:

@@ -127,8 +127,9 @@ async def receive_batch(http: Request, service: ServiceDep) -> SegmentResponse:
 
 async def _receive(service: ServiceDep, messages: list[Any], *, sent_at: Any) -> SegmentResponse:
     found = service.segment.read(messages, received=service.settings.clock(), sent_at=sent_at)
-    if len(found.events) or found.raw:
-        await service.record(EventsJob(events=found.events, bodies=found.bodies, texts=found.texts, raw=found.raw))
+    if len(found.events) or found.raw or found.links:
+        job = EventsJob(events=found.events, bodies=found.bodies, texts=found.texts, raw=found.raw, links=found.links)
+        await service.record(job)
     return SegmentResponse()
 
 
