@@ -12,7 +12,7 @@ from orchestrator.storage.log import read_states, write_states
 from policies.arrays import Float64Array, IntArray
 
 if TYPE_CHECKING:
-    from orchestrator.profiles import Profiles, ProfileSchema
+    from orchestrator.profiles import ProfileSchema
 
 
 class ProfilesBatch:
@@ -47,12 +47,6 @@ class ProfilesBatch:
         """Say that the states of these customers have changed; unknown ones become known."""
         for customer in customer_ids:
             (self._changed if customer in self._known else self._new).add(customer)
-
-    def replace(self, profiles: Profiles) -> None:
-        """Take over whole profiles, as those of customers others were merged into."""
-        if profiles.customers:
-            self.states[self.rows(profiles.customers)] = profiles.states(profiles.customers)
-            self.touch(profiles.customers)
 
     def write(self, *, layout: str, now: float) -> None:
         """Write what was touched.

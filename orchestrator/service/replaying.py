@@ -19,11 +19,14 @@ from policies.arrays import Float64Array
 
 def replay(connection: Connection, schema: ProfileSchema, customer_ids: Sequence[str]) -> Profiles:
     """What the logged events of these customers make of their profiles."""
-    rows = read_events_of(connection, customer_ids)
     profiles = Profiles(schema)
-    if rows:
-        profiles.apply(_replayed(connection, schema, rows))
+    profiles.apply(events_of(connection, schema, customer_ids))
     return profiles
+
+
+def events_of(connection: Connection, schema: ProfileSchema, customer_ids: Sequence[str]) -> Events:
+    """The logged events of these customers."""
+    return _replayed(connection, schema, read_events_of(connection, customer_ids))
 
 
 def _replayed(connection: Connection, schema: ProfileSchema, rows: Sequence[Row]) -> Events:
@@ -50,8 +53,8 @@ def _replayed(connection: Connection, schema: ProfileSchema, rows: Sequence[Row]
         schema=schema,
         customer_id=np.array([row["customer_id"] for row in rows], dtype=object),
         event_id=np.array([row["event_id"] for row in rows], dtype=object),
-        timestamp=np.array([row["timestamp"] for row in rows]),
-        type=np.array([EVENT_TYPES.index(row["type"]) for row in rows]),
+        timestamp=np.array([row["timestamp"] for row in rows], dtype=np.float64),
+        type=np.array([EVENT_TYPES.index(row["type"]) for row in rows], dtype=np.int64),
         attributes=stated,
         channel=np.array(columns["channel"]),
         category=np.array(columns["category"]),

@@ -95,8 +95,9 @@ class Writer:
             customers = [job.customer_id for job in asked]
             customers += [customer for of_job in whose for customer in of_job]
             customers += [of.customer_id for of in decided.values()]
-            profiles = ProfilesBatch(connection, self._schema, [*customers, *merged.customers])
-            profiles.replace(merged)
+            profiles = ProfilesBatch(connection, self._schema, customers + (merged.customers if merged else []))
+            if merged:
+                merged.apply(self._schema, profiles)
             if events:
                 told = [job for _, job in events]
                 if identities.owners:

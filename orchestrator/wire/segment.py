@@ -193,8 +193,8 @@ class SegmentReader:
         at = datetime.fromisoformat(record["timestamp"]).timestamp()
         stretch = at // self._visit_every
         who = message.get("anonymousId") or message.get("userId")
-        start = max(stretch * self._visit_every, 0.0)
-        return {"type": "visit", "timestamp": _iso(start), "event_id": f"visit {_digest([str(who), stretch])}"}
+        start = _iso(stretch * self._visit_every)
+        return {"type": "visit", "timestamp": start, "event_id": f"visit {_digest([str(who), stretch])}"}
 
     def _checked(self, readings: Sequence[_Reading], now: float) -> Events:
         """The events of all records; wrong ones are taken out of their readings, which say why."""

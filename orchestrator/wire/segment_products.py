@@ -144,7 +144,7 @@ def _amount(of: Mapping[str, Any], name: str) -> float | None:
         return None
     try:
         number = math.nan if isinstance(value, bool) else abs(float(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not number <= 1e12:
         raise ValueError(f"{name} = {value!r} is no amount")

@@ -20,7 +20,7 @@ def happened(message: Mapping[str, Any], *, sent_at: Any, received: float) -> fl
         received: our clock, seconds since 1970.
 
     Raises:
-        ValueError: a time that cannot be read.
+        ValueError: a time that cannot be read, or is before 1970.
 
     Source: Segment's common fields, "Timestamps" (segment.com/docs/connections/spec/common).
     """
@@ -30,6 +30,8 @@ def happened(message: Mapping[str, Any], *, sent_at: Any, received: float) -> fl
     sent = message.get("sentAt") or sent_at
     if sent is not None and message.get("originalTimestamp") is None:
         at = received - (_seconds(sent, "sentAt") - at)
+    if at < 0:
+        raise ValueError(f"timestamp = {message['timestamp']!r} lies before 1970")
     return min(at, received)
 
 
