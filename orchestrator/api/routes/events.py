@@ -19,11 +19,22 @@ from orchestrator.api.stated_texts import stated_texts
 from orchestrator.errors import EventError
 from orchestrator.profiles import Events, ProfileSchema
 from orchestrator.service.jobs import EventsJob
+from orchestrator.wire.cloudevents import BATCH_MEDIA_TYPE, MEDIA_TYPE
+
+_CLOUD_EVENTS = {
+    MEDIA_TYPE: {"schema": {"type": "object"}},
+    BATCH_MEDIA_TYPE: {"schema": {"type": "array", "items": {"type": "object"}}},
+}
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=CloudEventsRoute)
 
 
-@router.post("", responses=responses(400, 413, 415, 422, 503), summary="Tell what customers did: one event or a list")
+@router.post(
+    "",
+    responses=responses(400, 413, 415, 422, 503),
+    summary="Tell what customers did: one event or a list",
+    openapi_extra={"requestBody": {"content": _CLOUD_EVENTS}},
+)
 async def receive_events(body: EventsRequest, service: ServiceDep) -> FactsResponse:
     """Keep the events and bring their customers' profiles up to date, all or none of the request.
 
