@@ -5,6 +5,7 @@ OrchestratorError
 ├── ExpressionError    an expression that cannot be understood, with the name or part and the fix
 ├── EventError         an event that cannot be applied, with its record and field
 ├── ContextError       a request's context that cannot be encoded, with its record and field
+├── WireError          another system's events that cannot be translated, with each field at fault
 └── DataImportError    outside data that is missing, damaged or of another shape
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 
 class OrchestratorError(Exception):
@@ -38,6 +40,22 @@ class EventError(OrchestratorError):
 
 class ContextError(OrchestratorError):
     """A request's context cannot be encoded."""
+
+
+class WireFault(NamedTuple):
+    """One field at fault, in the sender's own words for it."""
+
+    field: str
+    problem: str
+    fix: str
+
+
+class WireError(OrchestratorError):
+    """Another system's events cannot be translated; `faults` holds every reason."""
+
+    def __init__(self, faults: Iterable[WireFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(f"{f.field} {f.problem}; {f.fix}" for f in self.faults))
 
 
 class DataImportError(OrchestratorError):

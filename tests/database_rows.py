@@ -11,6 +11,9 @@ from orchestrator.storage.database import read_url
 # Makes an empty database of today one of before there were migrations.
 TO_SCHEMA_1 = (
     "DROP TABLE alembic_version",
+    "DROP TABLE raw_events",
+    "DROP TABLE identities",
+    "DROP INDEX decisions_of_customer",
     "DROP TABLE contacts",
     "DROP TABLE stated",
     "DROP INDEX events_of_customer",

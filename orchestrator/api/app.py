@@ -10,14 +10,14 @@ from fastapi import FastAPI
 
 from orchestrator.api.docs import add_docs
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
-from orchestrator.api.routes import batch, decisions, events, health, outcomes, policy
+from orchestrator.api.routes import batch, decisions, events, health, outcomes, policy, segment
 from orchestrator.api.tracing import RequestIds
 from orchestrator.service.service import Service, ServiceSettings
 
 DESCRIPTION = """
 Next best action per customer, across channels.
 
-1. Send what customers do to `POST /v1/events`.
+1. Send what customers do to `POST /v1/events`, as it is or as CloudEvents; or let a Segment SDK send it to `/v1/batch`.
 2. Ask `POST /v1/decisions` what to do for one of them now. `hold` (do nothing) is a normal answer.
 3. Send what became of it to `POST /v1/outcomes`, with the `decision_id`: `sent`, `seen` or `failed` by the channel that
    carried it, and what the customer did.
@@ -60,6 +60,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         batch.router,
         decisions.explain_router,
         events.router,
+        segment.router,
         outcomes.router,
         policy.router,
         health.router,

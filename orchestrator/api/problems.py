@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -46,25 +45,27 @@ def unknown_name(field: str, given: str, known: Iterable[str]) -> FieldProblem:
     return FieldProblem(field=field, problem=f"unknown {given!r}", fix=suggestion(given, known))
 
 
-def refuse_repeated_ids(field: str, ids: Sequence[str]) -> None:
-    """Two facts of one request under one id are two facts or a mistake; either way the client must say.
+def refuse_repeated_ids(field: str, ids: Sequence[str], facts: Sequence[object]) -> None:
+    """Two different facts of one request under one id are two facts or a mistake; either way the client must say.
+
+    The very same fact twice is no mistake: who delivers at least once delivers some twice.
 
     Raises:
         ProblemError: 422, naming the second of the first pair.
     """
-    twice = {name for name, count in Counter(ids).items() if count > 1}
-    if twice:
-        first = next(i for i, name in enumerate(ids) if name in twice)
-        second = ids.index(ids[first], first + 1)
-        raise invalid(
-            [
-                FieldProblem(
-                    field=f"[{second}].{field}",
-                    problem=f"repeats [{first}].{field}",
-                    fix="send each fact once per request, under an id of its own",
-                )
-            ]
-        )
+    places: dict[str, int] = {}
+    for second, name in enumerate(ids):
+        first = places.setdefault(name, second)
+        if facts[first] != facts[second]:
+            raise invalid(
+                [
+                    FieldProblem(
+                        field=f"[{second}].{field}",
+                        problem=f"repeats [{first}].{field} for another fact",
+                        fix="send each fact under an id of its own",
+                    )
+                ]
+            )
 
 
 def invalid(errors: Iterable[FieldProblem]) -> ProblemError:
@@ -77,6 +78,11 @@ def invalid(errors: Iterable[FieldProblem]) -> ProblemError:
         fix="; ".join(f"{e.field}: {e.fix}" for e in errors[:5]),
         errors=errors,
     )
+
+
+def invalid_fields(error: RequestValidationError) -> ProblemError:
+    """What FastAPI found wrong with a request, as a problem."""
+    return invalid(_field_problem(e) for e in error.errors())
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -231,7 +237,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
-    return _answer(request, invalid(_field_problem(e) for e in error.errors()))
+    return _answer(request, invalid_fields(error))
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:

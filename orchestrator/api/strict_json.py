@@ -22,21 +22,37 @@ class StrictJsonRequest(Request):
             ProblemError: 413 before more than the limit is held in memory; 415 for another media type.
         """
         if not hasattr(self, "_body"):
-            limit = self.app.state.max_body_bytes
-            declared = self.headers.get("content-length", "0")
-            if not declared.isdigit() or int(declared) > limit:
-                raise too_large(limit)
-            chunks, size = [], 0
-            async for chunk in self.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise too_large(limit)
-                chunks.append(chunk)
-            check_media_type(self, "application/json")
-            self._body = b"".join(chunks)
+            self._body = await self.bounded_body()
             if not self._body:
-                raise _malformed("it is empty")
+                raise malformed("it is empty")
         return self._body
+
+    async def bounded_body(self) -> bytes:
+        """The body as it was sent, which may be empty.
+
+        Raises:
+            ProblemError: 413 before more than the limit is held in memory; 415 for another media type.
+        """
+        limit = self.app.state.max_body_bytes
+        declared = self.headers.get("content-length", "0")
+        if not declared.isdigit() or int(declared) > limit:
+            raise too_large(limit)
+        chunks, size = [], 0
+        async for chunk in self.stream():
+            size += len(chunk)
+            if size > limit:
+                raise too_large(limit)
+            chunks.append(chunk)
+        self.check_media_type()
+        return b"".join(chunks)
+
+    def check_media_type(self) -> None:
+        """Check that the body is plain JSON by its headers.
+
+        Raises:
+            ProblemError: 415, it is not.
+        """
+        check_media_type(self, "application/json")
 
     async def json(self) -> Any:
         """The body as plain Python values.
@@ -48,7 +64,7 @@ class StrictJsonRequest(Request):
             try:
                 self._json = from_json(await self.body(), allow_inf_nan=False)
             except ValueError as error:
-                raise _malformed(str(error)) from error
+                raise malformed(str(error)) from error
         return self._json
 
 
@@ -65,7 +81,8 @@ class StrictJsonRoute(APIRoute):
         return strict
 
 
-def _malformed(why: str) -> ProblemError:
+def malformed(why: str) -> ProblemError:
+    """The refusal of a body that is not JSON."""
     return ProblemError(
         400,
         "malformed-json",

@@ -2,6 +2,7 @@
 
 from orchestrator.config.catalogue import HOLD, Action, Catalogue
 from orchestrator.config.contact_policy import Cap, ContactPolicy, MinGap, QuietHours, Scope, StoreHours, Suppression
+from orchestrator.config.event_names import EventNames
 from orchestrator.config.load import Retailer, configs_dir, load_retailer
 from orchestrator.config.models import (
     OUTCOMES,
@@ -29,6 +30,7 @@ __all__ = [
     "Channel",
     "ConfigError",
     "ContactPolicy",
+    "EventNames",
     "Exploration",
     "Goals",
     "Groups",

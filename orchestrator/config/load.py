@@ -12,6 +12,7 @@ from typing import TypeVar
 from orchestrator.config.catalogue import ANY, HOLD, Catalogue
 from orchestrator.config.contact_checks import condition_problems, contact_problems
 from orchestrator.config.contact_policy import ContactPolicy
+from orchestrator.config.event_names import EventNames, event_name_problems
 from orchestrator.config.models import (
     ActionTemplate,
     CatalogFile,
@@ -35,8 +36,9 @@ FILES: dict[str, type[Settings]] = {
     "training": Training,
     "profiles": ProfileSettings,
     "contacts": ContactPolicy,
+    "events": EventNames,
 }
-OPTIONAL = ("contacts",)
+OPTIONAL = ("contacts", "events")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Retailer:
         training: how policies are learned.
         profiles: what is remembered about customers.
         contacts: how often, when and after what they may be contacted.
+        events: what events of other systems mean.
     """
 
     directory: Path
@@ -62,6 +65,7 @@ class Retailer:
     training: Training
     profiles: ProfileSettings
     contacts: ContactPolicy = field(default_factory=ContactPolicy)
+    events: EventNames = field(default_factory=EventNames)
 
 
 def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = None) -> Retailer:
@@ -72,8 +76,8 @@ def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = No
     joined by two underscores, and the value is read as YAML.
 
     Args:
-        directory: holds catalog, channels, goals, serving, training and profiles, each `.yaml`, and contacts
-            if there are rules.
+        directory: holds catalog, channels, goals, serving, training and profiles, each `.yaml`, contacts
+            if there are rules, and events if other systems' names differ from ours.
         environment: variables to look for overrides in; the process environment if not given.
 
     Raises:
@@ -94,7 +98,8 @@ def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = No
     training = _read(directory, "training", Training, overrides)
     profiles = _read(directory, "profiles", ProfileSettings, overrides)
     contacts = _read(directory, "contacts", ContactPolicy, overrides)
-    for read in (catalog, channels, goals, serving, training, profiles, contacts):
+    events = _read(directory, "events", EventNames, overrides)
+    for read in (catalog, channels, goals, serving, training, profiles, contacts, events):
         problems += read.problems
     names = list(channels.model.channels) if channels.model else None
     catalogue = None
@@ -116,6 +121,14 @@ def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = No
             channels=channels.model.channels if channels.model else None,
             catalogue=catalogue,
         )
+    if events.model:
+        problems += event_name_problems(
+            directory / "events.yaml",
+            events.model,
+            channels=channels.model.channels if channels.model else None,
+            categories=catalog.model.categories if catalog.model else None,
+            profiles=profiles.model,
+        )
     if problems or not (
         catalog.model
         and channels.model
@@ -124,6 +137,7 @@ def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = No
         and training.model
         and profiles.model
         and contacts.model
+        and events.model
         and catalogue
     ):
         raise ConfigError(problems)
@@ -136,6 +150,7 @@ def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = No
         training=training.model,
         profiles=profiles.model,
         contacts=contacts.model,
+        events=events.model,
     )
     # Last, for what a condition may name is known only once everything else is.
     if problems := list(condition_problems(directory / "catalog.yaml", catalog.model, retailer)):

@@ -178,6 +178,12 @@ class Events(EventRows):
         attribute_event = np.concatenate([b.attribute_event + s for b, s in zip(batches, starts[:-1], strict=True)])
         return cls(customers=_ids(index), customer=customer, attribute_event=attribute_event, **rest)
 
+    def of(self, customer_ids: Sequence[str]) -> Events:
+        """The same events about these customers, one id per event."""
+        index: dict[str, int] = {}
+        customer = _number(np.array(customer_ids, dtype=object), index)
+        return replace(self, customers=_ids(index), customer=customer)
+
     def take(self, rows: IntArray | BoolArray) -> Events:
         """The events at `rows` (an index or mask array), in that order; `customers` stays as it is."""
         chosen = np.flatnonzero(rows) if rows.dtype == bool else rows

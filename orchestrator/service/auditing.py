@@ -15,8 +15,8 @@ from orchestrator.decisions import DRAW_STREAM, DecisionCore, draw_results, id_w
 from orchestrator.errors import OrchestratorError
 from orchestrator.groups import Experiment, Group
 from orchestrator.profiles import apply, features
-from orchestrator.service.integrity import replayed
 from orchestrator.service.layout import Layout, digest
+from orchestrator.service.replaying import replayed
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.log import read_contact_actions, read_events_of
 from orchestrator.storage.tables import Row, decisions, layouts

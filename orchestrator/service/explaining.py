@@ -23,6 +23,7 @@ from orchestrator.service.identifiers import decision_ids
 from orchestrator.service.jobs import DecisionJob
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.serving_policy import PolicyHolder
+from orchestrator.storage.identities import read_owners
 from policies.arrays import Float32Array
 from policies.policy import Policy
 from policies.vw_policy import VWPolicy
@@ -122,15 +123,18 @@ class Explainer:
             NoPolicyError: no policy serves.
         """
         served = self._policies.required()
-        profiles = ProfilesBatch(connection, schema, [job.customer_id])
-        if not profiles.knows(job.customer_id):
+        customer = job.customer_id
+        if owner := read_owners(connection, [customer]).get(customer):
+            customer = owner.customer_id
+        profiles = ProfilesBatch(connection, schema, [customer])
+        if not profiles.knows(customer):
             raise UnknownCustomerError("no event of this customer was ever received")
         # Its own: one that is shared learns of former actions, and belongs to one thread.
         reader = ContactReader(self._retailer)
-        facts = reader.read(connection, [job.customer_id], now=now)
-        contacts = reader.check(facts, [job.customer_id], now=now)
+        facts = reader.read(connection, [customer], now=now)
+        contacts = reader.check(facts, [customer], now=now)
         channels = self._core.asked([job.channels])
-        group = self._groups.of([job.customer_id])
+        group = self._groups.of([customer])
         decided = self._core.decide(
             served.policy,
             states=profiles.states,

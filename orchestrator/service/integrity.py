@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Engine, Table, func, select
 
-from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
-from orchestrator.profiles.types import NONE
-from orchestrator.service.recording import decided_from
+from orchestrator.profiles import ProfileSchema
+from orchestrator.service.replaying import replay
 from orchestrator.storage.dialects import dialect_of
-from orchestrator.storage.log import REPORTED, read_decided, read_events_of, read_states, sample_customers
+from orchestrator.storage.log import REPORTED, read_states, sample_customers
 from orchestrator.storage.tables import (
-    Row,
     contacts,
     customers,
     decisions,
     events,
     idempotency,
+    identities,
     layouts,
     metadata,
     outcomes,
 )
-from policies.arrays import Float64Array
 
 # Sums of floats in another order differ in their last digits.
 _TOLERANCE = 1e-9
@@ -69,6 +65,7 @@ def check_database(engine: Engine, schema: ProfileSchema, *, sample: int) -> Dat
         faults += _missing(connection, contacts, "decision_id", decisions)
         faults += _unlike_their_reports(connection)
         faults += _missing(connection, events, "customer_id", customers)
+        faults += _aliases_with_profiles(connection)
         other = customers.c.layout != schema.fingerprint
         if count := connection.execute(select(func.count()).select_from(customers).where(other)).scalar_one():
             faults.append(f"customers: {count} profiles of another configuration")
@@ -84,6 +81,14 @@ def _missing(connection: Connection, table: Table, column: str, wanted: Table) -
     joined = table.outerjoin(wanted, named == key)
     count = connection.execute(select(func.count()).select_from(joined).where(key.is_(None))).scalar_one()
     return [f"{table.name}: {count} rows name a {column} that {wanted.name} lacks"] if count else []
+
+
+def _aliases_with_profiles(connection: Connection) -> list[str]:
+    """Ids that are another customer's, and yet have a profile of their own."""
+    alias = select(identities.c.alias_id)
+    query = select(func.count()).select_from(customers).where(customers.c.customer_id.in_(alias))
+    count = connection.execute(query).scalar_one()
+    return [f"identities: {count} ids of other customers have profiles of their own"] if count else []
 
 
 def _unlike_their_reports(connection: Connection) -> list[str]:
@@ -105,11 +110,7 @@ def _unlike_their_reports(connection: Connection) -> list[str]:
 
 def _unlike_their_events(connection: Connection, schema: ProfileSchema, chosen: Sequence[str]) -> list[str]:
     stored = read_states(connection, chosen)
-    rows = read_events_of(connection, chosen)
-    profiles = Profiles(schema)
-    if rows:
-        profiles.apply(replayed(connection, schema, rows))
-    expected = profiles.states(chosen)
+    expected = replay(connection, schema, chosen).states(chosen)
     sizes = [customer for customer in chosen if len(stored[customer]) != expected.shape[1] * expected.itemsize]
     if sizes:
         return [f"customers: {len(sizes)} of {len(chosen)} profiles have another size than their configuration says"]
@@ -117,42 +118,3 @@ def _unlike_their_events(connection: Connection, schema: ProfileSchema, chosen: 
     alike = np.isclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True).all(axis=1)
     wrong = int((~alike).sum())
     return [f"customers: {wrong} of {len(chosen)} profiles are not what their events make of them"] if wrong else []
-
-
-def replayed(connection: Connection, schema: ProfileSchema, rows: Sequence[Row]) -> Events:
-    """The events as they were applied, from their bodies; those made from outcomes know channel and value only."""
-    bodies = [json.loads(row["body"]) for row in rows]
-    decided = decided_from(read_decided(connection, [b["decision_id"] for b in bodies if "outcome_id" in b]))
-    columns: dict[str, list[int]] = {"channel": [], "category": []}
-    stated: dict[str, list[str | float | None]] = {name: [None] * len(rows) for name in schema.attributes}
-    codes = {
-        "channel": {name: i for i, name in enumerate(schema.channels)},
-        "category": {name: i for i, name in enumerate(schema.categories)},
-    }
-    for i, body in enumerate(bodies):
-        if "outcome_id" in body:
-            of = decided.get(body["decision_id"])
-            body = {"value": body.get("value"), "channel": of.channel if of else None}  # noqa: PLW2901
-        for name, known in codes.items():
-            columns[name].append(known.get(body.get(name), NONE))
-        for name, value in (body.get("attributes") or {}).items():
-            if name in stated:  # others are texts, and no part of profiles
-                stated[name][i] = value
-        bodies[i] = body
-    return Events.from_columns(
-        schema=schema,
-        customer_id=np.array([row["customer_id"] for row in rows], dtype=object),
-        event_id=np.array([row["event_id"] for row in rows], dtype=object),
-        timestamp=np.array([row["timestamp"] for row in rows]),
-        type=np.array([EVENT_TYPES.index(row["type"]) for row in rows]),
-        attributes=stated,
-        channel=np.array(columns["channel"]),
-        category=np.array(columns["category"]),
-        value=_amounts(bodies, "value"),
-        quantity=_amounts(bodies, "quantity"),
-        discount=_amounts(bodies, "discount"),
-    )
-
-
-def _amounts(bodies: Sequence[Mapping[str, Any]], name: str) -> Float64Array:
-    return np.array([body.get(name) or 0.0 for body in bodies], dtype=np.float64)

@@ -9,6 +9,8 @@ from typing import Any
 from orchestrator.profiles import Events
 from orchestrator.service.errors import ServiceError
 from orchestrator.service.layout import Layout
+from orchestrator.wire.link import Link
+from orchestrator.wire.raw import RawMessage
 from policies.arrays import BoolArray, Float32Array, Float64Array
 
 
@@ -54,11 +56,15 @@ class EventsJob:
         events: checked.
         bodies: each as JSON, for the log.
         texts: what each states as text, by name; none where no event does.
+        raw: messages that were not understood, to be kept as they are.
+        links: ids said to be one customer's, in the order they were said.
     """
 
     events: Events
     bodies: Sequence[str]
     texts: Sequence[Mapping[str, str]] = ()
+    raw: Sequence[RawMessage] = ()
+    links: Sequence[Link] = ()
 
 
 @dataclass(frozen=True, slots=True)

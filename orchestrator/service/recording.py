@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from sqlalchemy import Connection
@@ -16,10 +16,18 @@ from orchestrator.service.errors import ServiceError, UnknownDecisionError, Unkn
 from orchestrator.service.jobs import EventsJob, OutcomesJob, Recorded
 from orchestrator.service.layout import Layout
 from orchestrator.service.profiles_batch import ProfilesBatch
-from orchestrator.storage.log import known_events, known_outcomes, report_contacts, write_rows, write_stated
-from orchestrator.storage.tables import Row
+from orchestrator.storage.log import (
+    known_events,
+    known_outcomes,
+    known_raw,
+    report_contacts,
+    write_rows,
+    write_stated,
+)
+from orchestrator.storage.tables import Row, raw_events
 from orchestrator.storage.tables import events as events_table
 from orchestrator.storage.tables import outcomes as outcomes_table
+from orchestrator.wire.raw import RawMessage
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,15 @@ def record_events(
         recorded.append(Recorded(tuple(new[start : start + len(job.events)])))
         start += len(job.events)
     return recorded
+
+
+def record_raw(connection: Connection, messages: Sequence[RawMessage], *, now: float) -> None:
+    """Keep messages that were not understood, each once."""
+    for source in {message.source for message in messages}:
+        of_source = {message.message_id: message for message in messages if message.source == source}
+        known = known_raw(connection, source, list(of_source))
+        rows = [{**asdict(m), "received_at": now} for m in of_source.values() if m.message_id not in known]
+        write_rows(connection, raw_events, rows)
 
 
 def record_outcomes(

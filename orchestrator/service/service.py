@@ -39,6 +39,7 @@ from orchestrator.storage.database import READ_ONLY, open_database
 from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.log import keep_layout, read_decisions, read_outcomes
 from orchestrator.storage.tables import Row, customers, schema_version
+from orchestrator.wire.segment import SegmentReader
 from policies.policy import Policy
 from policies.vw_policy import VWPolicy
 
@@ -70,6 +71,7 @@ class Service:
         self.core = DecisionCore(settings.retailer, self.schema)
         rules = business_rules(settings.retailer)
         self._experiment = Experiment.of(rules, actions=self.core.actions, columns=self.core.columns)
+        self.segment = SegmentReader(settings.retailer, self.schema)
         self.policies = PolicyHolder()
         self._contacts = ContactReader(settings.retailer)
         self._groups = Assignment(settings.retailer.serving.groups)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -10,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.deciding import Decider
 from orchestrator.service.errors import ServiceError, StorageUnavailableError
+from orchestrator.service.identity import Identities, MovedError, lock_customers
 from orchestrator.service.jobs import (
     Answer,
     DecisionJob,
@@ -20,10 +22,12 @@ from orchestrator.service.jobs import (
     Job,
     OutcomesJob,
 )
+from orchestrator.service.merging import merge_customers
 from orchestrator.service.profiles_batch import ProfilesBatch
-from orchestrator.service.recording import decided_from, record_events, record_outcomes
+from orchestrator.service.recording import Decided, decided_from, record_events, record_outcomes, record_raw
 from orchestrator.storage.dialects import dialect_of
-from orchestrator.storage.log import read_decided, serialise
+from orchestrator.storage.log import read_decided
+from orchestrator.wire.link import Link
 
 _ATTEMPTS = 5
 
@@ -72,13 +76,15 @@ class Writer:
                 if self._connection is None or self._connection.closed:
                     self._connection = self._engine.connect()
                 return self._handle(self._connection, jobs)
+            except MovedError:
+                continue  # undone; nothing was in the way but an id that changed hands
             except DBAPIError as error:
                 if attempt + 1 < _ATTEMPTS and dialect_of(self._engine).try_again(error.orig):
                     continue  # undone as a whole; what was in the way is in the log now, and answers
                 if isinstance(error, OperationalError | InterfaceError):
                     raise StorageUnavailableError(f"the database refused the write: {error.orig}") from error
                 raise
-        raise AssertionError("the last attempt returns or raises")
+        raise StorageUnavailableError("ids of these customers are being linked by others; send the request again")
 
     def _handle(self, connection: Connection, jobs: Sequence[Job]) -> list[Answer | ServiceError]:
         answers: dict[int, Answer | ServiceError] = {}
@@ -92,31 +98,33 @@ class Writer:
         with connection.begin():
             ids = [outcome.decision_id for _, job in outcomes for outcome in job.outcomes]
             decided = decided_from(read_decided(connection, ids))
-            customers = [job.customer_id for _, job in decisions]
-            customers += [customer for _, job in events for customer in job.events.customers.tolist()]
-            customers += [of.customer_id for of in decided.values()]
-            serialise(
-                connection,
-                customer_ids=customers,
-                keys=[job.key for _, job in decisions if job.key is not None],
-                fact_ids=[
-                    *(event_id for _, job in events for event_id in job.events.event_id.tolist()),
-                    *(outcome.outcome_id for _, job in outcomes for outcome in job.outcomes),
-                ],
-            )
+            identities = _lock(connection, jobs, decided)
             # Not earlier: waiting for others takes time, and they may have written what is read next.
             now = self._clock()
-            profiles = ProfilesBatch(connection, self._schema, customers)
+            whose = identities.resolve([job for _, job in events])
+            decided = {i: replace(d, customer_id=identities.final(d.customer_id)) for i, d in decided.items()}
+            asked = [_about(job, identities.customer(job.customer_id)) for _, job in decisions]
+            merged = merge_customers(connection, self._schema, identities, now=now)
+            customers = [job.customer_id for job in asked]
+            customers += [customer for of_job in whose for customer in of_job]
+            customers += [of.customer_id for of in decided.values()]
+            profiles = ProfilesBatch(connection, self._schema, customers + (merged.customers if merged else []))
+            if merged:
+                merged.apply(self._schema, profiles)
             if events:
-                recorded = record_events(connection, self._schema, profiles, [job for _, job in events], now=now)
+                told = [job for _, job in events]
+                if identities.owners:
+                    told = [replace(job, events=job.events.of(of)) for job, of in zip(told, whose, strict=True)]
+                recorded = record_events(connection, self._schema, profiles, told, now=now)
                 answers.update(zip([i for i, _ in events], recorded, strict=True))
+                record_raw(connection, [raw for _, job in events for raw in job.raw], now=now)
             if outcomes:
                 kept = record_outcomes(
                     connection, self._schema, profiles, [job for _, job in outcomes], decided=decided, now=now
                 )
                 answers.update(zip([i for i, _ in outcomes], kept, strict=True))
             if decisions:
-                made = self._decider.decide(connection, profiles, [job for _, job in decisions], now=now)
+                made = self._decider.decide(connection, profiles, asked, now=now)
                 of_many: dict[int, list[DecisionMade | ServiceError]] = {}
                 for (i, _), answer in zip(decisions, made, strict=True):
                     if isinstance(jobs[i], DecisionsJob):
@@ -126,3 +134,29 @@ class Writer:
                 answers.update((i, DecisionsMade(many)) for i, many in of_many.items())
             profiles.write(layout=self._profile_layout, now=now)
         return [answers[i] for i in range(len(jobs))]
+
+
+def _lock(connection: Connection, jobs: Sequence[Job], decided: Mapping[str, Decided]) -> Identities:
+    """Have everything to oneself that the jobs read or change."""
+    given: list[str] = []
+    keys: list[str] = []
+    fact_ids: list[str] = []
+    links: list[Link] = []
+    for job in jobs:
+        if isinstance(job, DecisionJob | DecisionsJob):
+            asked = [job] if isinstance(job, DecisionJob) else job.jobs
+            given += [one.customer_id for one in asked]
+            keys += [one.key for one in asked if one.key is not None]
+        elif isinstance(job, EventsJob):
+            given += job.events.customers.tolist()
+            fact_ids += job.events.event_id.tolist()
+            fact_ids += [f"{raw.source} {raw.message_id}" for raw in job.raw]
+            links += job.links
+        else:
+            fact_ids += [outcome.outcome_id for outcome in job.outcomes]
+    logged = [of.customer_id for of in decided.values()]
+    return lock_customers(connection, given=given, logged=logged, links=links, keys=keys, fact_ids=fact_ids)
+
+
+def _about(job: DecisionJob, customer_id: str) -> DecisionJob:
+    return job if job.customer_id == customer_id else replace(job, customer_id=customer_id)

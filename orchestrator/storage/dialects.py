@@ -54,6 +54,8 @@ class Dialect(ABC):
 
     # Most values one `is_any` may be given.
     most_values: int
+    # Whether others may have written between the transaction's begin and the end of `serialise`.
+    has_company: bool
 
     @abstractmethod
     def engine_options(self) -> dict[str, Any]:
@@ -82,6 +84,10 @@ class Dialect(ABC):
     @abstractmethod
     def read_states(self, connection: Connection, customer_ids: Sequence[str]) -> dict[str, bytes]:
         """Profile states of the customers that are known."""
+
+    @abstractmethod
+    def read_identities(self, connection: Connection, alias_ids: Sequence[str]) -> list[tuple[str, str, float]]:
+        """Alias, customer and time of every row of these aliases, in the order of the rows."""
 
     @abstractmethod
     def write_states(self, connection: Connection, *, new: Sequence[Row], changed: Sequence[Row]) -> None:
@@ -117,6 +123,7 @@ class SQLite(Dialect):
 
     # SQLite takes at most 32,766 bound values per statement.
     most_values = 10_000
+    has_company = False
 
     def engine_options(self) -> dict[str, Any]:
         """Nothing special."""
@@ -162,6 +169,13 @@ class SQLite(Dialect):
         query += "(SELECT value FROM json_each(?))"
         found = connection.exec_driver_sql(query, (json.dumps(customer_ids),)).scalar_one()
         return {customer: bytes.fromhex(state) for customer, state in from_json(found).items()}
+
+    def read_identities(self, connection: Connection, alias_ids: Sequence[str]) -> list[tuple[str, str, float]]:
+        """One prepared statement for any number of ids; most have no row."""
+        query = "SELECT alias_id, customer_id, linked_at FROM identities WHERE alias_id IN "
+        query += "(SELECT value FROM json_each(?)) ORDER BY sequence"
+        found = connection.exec_driver_sql(query, (json.dumps(alias_ids),))
+        return [(row[0], row[1], row[2]) for row in found]
 
     def write_states(self, connection: Connection, *, new: Sequence[Row], changed: Sequence[Row]) -> None:
         """One statement for the new, one for each of the changed."""
@@ -210,6 +224,7 @@ class PostgreSQL(Dialect):
 
     # Any number; this bounds the size of one statement.
     most_values = 100_000
+    has_company = True
 
     def engine_options(self) -> dict[str, Any]:
         """What a batch reads after its locks must be what was committed before: `READ COMMITTED`."""
@@ -265,6 +280,13 @@ class PostgreSQL(Dialect):
         """One round trip."""
         query = "SELECT customer_id, state FROM customers WHERE customer_id = ANY(%b::varchar[])"
         return {row[0]: row[1] for row in connection.exec_driver_sql(query, (list(customer_ids),))}
+
+    def read_identities(self, connection: Connection, alias_ids: Sequence[str]) -> list[tuple[str, str, float]]:
+        """One prepared statement for any number of ids."""
+        query = "SELECT alias_id, customer_id, linked_at FROM identities WHERE alias_id = ANY(%b::varchar[]) "
+        query += "ORDER BY sequence"
+        found = connection.exec_driver_sql(query, (list(alias_ids),))
+        return [(row[0], row[1], row[2]) for row in found]
 
     def write_states(self, connection: Connection, *, new: Sequence[Row], changed: Sequence[Row]) -> None:
         """One statement for both."""

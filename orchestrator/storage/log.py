@@ -17,6 +17,7 @@ from orchestrator.storage.tables import (
     idempotency,
     layouts,
     outcomes,
+    raw_events,
     stated,
 )
 
@@ -58,25 +59,25 @@ def write_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> Non
 
 def known_events(connection: Connection, event_ids: Sequence[str]) -> set[str]:
     """Those of the ids that are in the log."""
-    return {row[0] for row in _where_any(connection, select(events.c.event_id), events.c.event_id, event_ids)}
+    return {row[0] for row in where_any(connection, select(events.c.event_id), events.c.event_id, event_ids)}
 
 
 def known_outcomes(connection: Connection, outcome_ids: Sequence[str]) -> set[str]:
     """Those of the ids that are in the log."""
     query = select(outcomes.c.outcome_id)
-    return {row[0] for row in _where_any(connection, query, outcomes.c.outcome_id, outcome_ids)}
+    return {row[0] for row in where_any(connection, query, outcomes.c.outcome_id, outcome_ids)}
 
 
 def read_key_uses(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Fingerprint and decision id of each idempotency key used before."""
     query = select(idempotency.c.key, idempotency.c.fingerprint, idempotency.c.decision_id)
-    return {key: (mark, made) for key, mark, made in _where_any(connection, query, idempotency.c.key, keys)}
+    return {key: (mark, made) for key, mark, made in where_any(connection, query, idempotency.c.key, keys)}
 
 
 def read_decisions(connection: Connection, decision_ids: Sequence[str]) -> dict[str, Row]:
     """Whole rows of the decisions that exist, with their layout's `body`, by id."""
     query = select(decisions, layouts.c.body.label("layout")).join(layouts)
-    found = _where_any(connection, query, decisions.c.decision_id, decision_ids)
+    found = where_any(connection, query, decisions.c.decision_id, decision_ids)
     return {row.decision_id: dict(row._mapping) for row in found}
 
 
@@ -84,7 +85,7 @@ def read_decided(connection: Connection, decision_ids: Sequence[str]) -> dict[st
     """Customer id, layout as JSON, action index and slots as JSON of the decisions that exist, by decision id."""
     d = decisions.c
     query = select(d.decision_id, d.customer_id, layouts.c.body, d.action, d.slots).join_from(decisions, layouts)
-    return {row[0]: tuple(row[1:]) for row in _where_any(connection, query, d.decision_id, decision_ids)}
+    return {row[0]: tuple(row[1:]) for row in where_any(connection, query, d.decision_id, decision_ids)}
 
 
 def read_outcomes(connection: Connection, decision_id: str) -> list[Row]:
@@ -95,7 +96,7 @@ def read_outcomes(connection: Connection, decision_id: str) -> list[Row]:
 
 def read_events_of(connection: Connection, customer_ids: Sequence[str]) -> list[Row]:
     """Every event of the customers, in the order in which they reached the profiles."""
-    found = _where_any(connection, select(events), events.c.customer_id, customer_ids)
+    found = where_any(connection, select(events), events.c.customer_id, customer_ids)
     return sorted((dict(row._mapping) for row in found), key=lambda row: row["sequence"])
 
 
@@ -115,14 +116,14 @@ class LoggedContact(NamedTuple):
 def read_contacts(connection: Connection, customer_ids: Sequence[str], *, since: float) -> list[LoggedContact]:
     """The contacts of customers that were decided, sent or seen after a moment, in any order."""
     query = select(*(contacts.c[name] for name in LoggedContact._fields)).where(contacts.c.last_at > since)
-    return [LoggedContact._make(row) for row in _where_any(connection, query, contacts.c.customer_id, customer_ids)]
+    return [LoggedContact._make(row) for row in where_any(connection, query, contacts.c.customer_id, customer_ids)]
 
 
 def read_contact_actions(connection: Connection, decision_ids: Sequence[str]) -> dict[str, tuple[str, str, float]]:
     """Customer id, action id and moment of the contacts that were decided so, by decision id."""
     c = contacts.c
     query = select(c.decision_id, c.customer_id, c.action, c.decided_at)
-    return {row[0]: (row[1], row[2], row[3]) for row in _where_any(connection, query, c.decision_id, decision_ids)}
+    return {row[0]: (row[1], row[2], row[3]) for row in where_any(connection, query, c.decision_id, decision_ids)}
 
 
 def report_contacts(connection: Connection, reports: Sequence[tuple[str, str, float]]) -> None:
@@ -162,7 +163,7 @@ def read_happened(
 def read_stated(connection: Connection, customer_ids: Sequence[str]) -> list[tuple[str, str, str]]:
     """Customer id, name and text of what these customers stated."""
     query = select(stated.c.customer_id, stated.c.name, stated.c.value)
-    return [(row[0], row[1], row[2]) for row in _where_any(connection, query, stated.c.customer_id, customer_ids)]
+    return [(row[0], row[1], row[2]) for row in where_any(connection, query, stated.c.customer_id, customer_ids)]
 
 
 def write_stated(connection: Connection, rows: Sequence[Row]) -> None:
@@ -179,6 +180,28 @@ def write_stated(connection: Connection, rows: Sequence[Row]) -> None:
         )
 
 
+def known_raw(connection: Connection, source: str, message_ids: Sequence[str]) -> set[str]:
+    """Those of the messages of a source that are kept raw."""
+    query = select(raw_events.c.message_id).where(raw_events.c.source == source)
+    return {row[0] for row in where_any(connection, query, raw_events.c.message_id, message_ids)}
+
+
+class RawCount(NamedTuple):
+    """How many messages of one name were not understood, and when the last one came (seconds since 1970)."""
+
+    source: str
+    name: str
+    messages: int
+    last_at: float
+
+
+def count_raw_events(connection: Connection) -> list[RawCount]:
+    """Messages of other systems that were not understood, by name, the most frequent first."""
+    source, name, count = raw_events.c.source, raw_events.c.name, func.count()
+    query = select(source, name, count, func.max(raw_events.c.received_at)).group_by(source, name)
+    return [RawCount._make(row) for row in connection.execute(query.order_by(count.desc(), source, name))]
+
+
 def sample_customers(connection: Connection, count: int) -> list[str]:
     """Ids of some customers, drawn at random; all if there are fewer."""
     return list(connection.execute(select(customers.c.customer_id).order_by(func.random()).limit(count)).scalars())
@@ -189,7 +212,8 @@ def keep_layout(connection: Connection, layout_id: str, body: str) -> None:
     dialect_of(connection).write_missing(connection, layouts, {"layout_id": layout_id, "body": body})
 
 
-def _where_any(connection: Connection, query: Any, column: Any, values: Sequence[str]) -> Iterator[Any]:
+def where_any(connection: Connection, query: Any, column: Any, values: Sequence[str]) -> Iterator[Any]:
+    """Rows of a query whose column is one of the values, however many there are."""
     dialect = dialect_of(connection)
     for start in range(0, len(values), dialect.most_values):
         yield from connection.execute(query.where(dialect.is_any(column, values[start : start + dialect.most_values])))

@@ -1,4 +1,7 @@
-"""The tables. Raw facts (events, decisions, outcomes) are only ever added to; the rest can be rebuilt from them.
+"""The tables. Raw facts (events, raw events, decisions, outcomes, identities) are only ever added to.
+
+But for one column: `customer_id` is whose a fact is, and changes when two customers turn out to be one (`identities`
+says which ids they had). The rest can be rebuilt.
 
 That is what is known of customers (`customers`, `stated`) and what became of contacts (`contacts`).
 
@@ -21,10 +24,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 6
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -101,6 +105,7 @@ decisions = Table(
         "slots", Text, comment="JSON, where several were asked for: [action, propensity given those before it] each"
     ),
     Column("joint_propensity", Double, comment="of the whole selection, where several were asked for"),
+    Index("decisions_of_customer", "customer_id"),
 )
 
 idempotency = Table(
@@ -141,4 +146,30 @@ contacts = Table(
     Column("cancelled_at", Double, comment="the earliest reported"),
     Column("last_at", Double, nullable=False, comment="the latest of decided, sent and seen"),
     Index("contacts_of_customer", "customer_id", "last_at"),
+)
+
+raw_events = Table(
+    "raw_events",
+    metadata,
+    Column("sequence", _counted, primary_key=True),
+    Column("source", String, nullable=False, comment="kind of the system it came from"),
+    Column("message_id", String, nullable=False, comment="its id there"),
+    Column("name", String, nullable=False, comment="of what it tells, as named there"),
+    Column("reason", Text, nullable=False, comment="why it, or a part of it, was not understood"),
+    Column("received_at", Double, nullable=False),
+    Column("payload", Text, nullable=False, comment="the message as JSON"),
+    UniqueConstraint("source", "message_id"),
+    Index("raw_events_by_name", "source", "name"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("sequence", _counted, primary_key=True, comment="of several rows of an id, the last one holds"),
+    Column("alias_id", String, nullable=False),
+    Column("customer_id", String, nullable=False, comment="whose it is from then on; this one's own id"),
+    Column("linked_at", Double, nullable=False, comment="time of the message that said so"),
+    Column("received_at", Double, nullable=False),
+    Index("identities_of_alias", "alias_id"),
+    Index("identities_of_customer", "customer_id"),
 )

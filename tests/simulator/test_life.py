@@ -58,7 +58,7 @@ class Recorder:
             self.alive.append(moods.alive.copy())
             self.wants.append(moods.want.copy())
         streams = self.life.scene.streams
-        made = self.setting.decide(self.policy, moment, states=self.life.states, streams=streams)
+        made = self.setting.decide(self.policy, moment, life=self.life, streams=streams)
         self.made.append(made)
         for row, action in zip(moment.rows.tolist(), made.action.tolist(), strict=True):
             self.chosen[row, moment.day, moment.slot] = action
@@ -311,7 +311,7 @@ def test_nobody_is_mailed_after_unsubscribing(setting_of: Callable[..., Setting]
     codes, mails = setting.schema.channels, np.array([a.startswith("email.") for a in core.actions.ids])
 
     def choose(moment: Moment) -> IntArray:
-        made = setting.decide(policy, moment, states=life.states, streams=life.scene.streams)
+        made = setting.decide(policy, moment, life=life, streams=life.scene.streams)
         reachable = life.scene.moods.reachable[moment.rows]
         assert np.array_equal(made.eligible[:, mails].any(axis=1), reachable & (moment.slot == OUTBOUND))
         return made.action

@@ -9,6 +9,7 @@ from datetime import datetime
 from fastapi import APIRouter
 
 from orchestrator.api.answers import facts_response
+from orchestrator.api.cloud_events import CloudEventsRoute
 from orchestrator.api.deps import ServiceDep
 from orchestrator.api.models.events import EventRequest, EventsRequest
 from orchestrator.api.models.fields import now_utc, timestamp
@@ -16,20 +17,35 @@ from orchestrator.api.models.outcomes import FactsResponse
 from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import ProblemError, invalid, refuse_repeated_ids, responses
 from orchestrator.api.stated_texts import stated_texts
-from orchestrator.api.strict_json import StrictJsonRoute
 from orchestrator.errors import EventError
 from orchestrator.profiles import Events, ProfileSchema
 from orchestrator.service.jobs import EventsJob
+from orchestrator.wire.cloudevents import BATCH_MEDIA_TYPE, MEDIA_TYPE
 
-router = APIRouter(prefix="/v1/events", tags=["events"], route_class=StrictJsonRoute)
+_CLOUD_EVENTS = {
+    MEDIA_TYPE: {"schema": {"type": "object"}},
+    BATCH_MEDIA_TYPE: {"schema": {"type": "array", "items": {"type": "object"}}},
+}
+
+router = APIRouter(prefix="/v1/events", tags=["events"], route_class=CloudEventsRoute)
 
 
-@router.post("", responses=responses(400, 413, 415, 422, 503), summary="Tell what customers did: one event or a list")
+@router.post(
+    "",
+    responses=responses(400, 413, 415, 422, 503),
+    summary="Tell what customers did: one event or a list",
+    openapi_extra={"requestBody": {"content": _CLOUD_EVENTS}},
+)
 async def receive_events(body: EventsRequest, service: ServiceDep) -> FactsResponse:
-    """Keep the events and bring their customers' profiles up to date, all or none of the request."""
+    """Keep the events and bring their customers' profiles up to date, all or none of the request.
+
+    CloudEvents 1.0 are read too: structured (`application/cloudevents+json`), as a batch
+    (`application/cloudevents-batch+json`), or binary (`ce-` headers). `source` and `id` together are the event's id,
+    `time` is its time, `subject` the customer unless the data names a `customer_id`; the data holds the other fields.
+    """
     sent = body if isinstance(body, list) else [body]
     ids = [event.event_id for event in sent]
-    refuse_repeated_ids("event_id", ids)
+    refuse_repeated_ids("event_id", ids, sent)
     many, now = isinstance(body, list), timestamp(service.settings.clock())
     texts = stated_texts(
         [event.attributes or {} for event in sent], fields=service.settings.retailer.profiles.content_fields, many=many

@@ -25,7 +25,7 @@ async def receive_outcomes(body: OutcomesRequest, service: ServiceDep) -> FactsR
     """Keep the outcomes, all or none of the request; those that are events too count in the profile."""
     sent = body if isinstance(body, list) else [body]
     ids = [outcome.outcome_id for outcome in sent]
-    refuse_repeated_ids("outcome_id", ids)
+    refuse_repeated_ids("outcome_id", ids, sent)
     known = (*service.settings.retailer.goals.outcomes, *DELIVERY)
     wrong = [
         unknown_name(f"[{i}].type" if isinstance(body, list) else "type", outcome.type, known)

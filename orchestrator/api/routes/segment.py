@@ -1,0 +1,166 @@
+"""Receiving what Segment's SDKs send, as they send it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from orchestrator.api.deps import ServiceDep
+from orchestrator.api.gzipped import TooLargeError, gunzip
+from orchestrator.api.models.problems import FieldProblem
+from orchestrator.api.problems import ProblemError, invalid, responses
+from orchestrator.api.strict_json import StrictJsonRequest, malformed, too_large
+from orchestrator.service.jobs import EventsJob
+from orchestrator.wire.segment import KINDS
+
+_MOST_MESSAGES = 5_000
+
+
+class AnyJsonRequest(StrictJsonRequest):
+    """A request whose body is JSON, maybe packed by gzip, whatever its media type says: some SDKs say another."""
+
+    async def body(self) -> bytes:
+        """The body, unpacked.
+
+        Raises:
+            ProblemError: 413, it is too large, before or after unpacking; 400, it cannot be unpacked or is empty.
+        """
+        if not hasattr(self, "_body"):
+            body, limit = await self.bounded_body(), self.app.state.max_body_bytes
+            if self.headers.get("content-encoding", "").lower() == "gzip":
+                try:
+                    body = gunzip(body, limit=limit)
+                except TooLargeError:
+                    raise too_large(limit) from None
+                except ValueError as error:
+                    raise malformed(str(error)) from error
+            self._body = body
+        return await super().body()
+
+    def check_media_type(self) -> None:
+        """Check that the body is packed in no other way than by gzip.
+
+        Raises:
+            ProblemError: 415, it is.
+        """
+        encoding = self.headers.get("content-encoding", "identity").lower()
+        if encoding not in ("identity", "gzip", ""):
+            raise ProblemError(
+                415,
+                "unsupported-content-encoding",
+                detail=f"Content-Encoding is {encoding!r}",
+                fix="send the body as it is, or packed by gzip",
+            )
+
+
+class AnyJsonRoute(APIRoute):
+    """A route that reads its body as an `AnyJsonRequest`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, given requests that read any JSON."""
+        handler = super().get_route_handler()
+
+        async def lenient(request: Request) -> Response:
+            return await handler(AnyJsonRequest(request.scope, request.receive))
+
+        return lenient
+
+
+router = APIRouter(prefix="/v1", tags=["segment"], route_class=AnyJsonRoute)
+
+
+class SegmentResponse(BaseModel):
+    """All of it is on disk: as events, or raw where it was not understood."""
+
+    success: bool = True
+
+
+def _documented(example: Mapping[str, Any]) -> dict[str, Any]:
+    body = {"schema": {"type": "object"}, "example": example}
+    return {"requestBody": {"required": True, "content": {"application/json": body}}}
+
+
+_TRACK = {
+    "type": "track",
+    "messageId": "022bb90c-bbac-11e4-8dfc-aa07a5b093db",
+    "userId": "c-1042",
+    "event": "Product Viewed",
+    "properties": {"sku": "G-32", "category": "home"},
+    "timestamp": "2026-01-20T18:00:00Z",
+}
+_STATUSES = responses(400, 413, 415, 422, 503)
+
+
+@router.post(
+    "/batch",
+    responses=_STATUSES,
+    summary="Messages of a Segment SDK",
+    openapi_extra=_documented({"batch": [_TRACK], "sentAt": "2026-01-20T18:00:01Z"}),
+)
+@router.post(
+    "/import",
+    responses=_STATUSES,
+    summary="Messages of a Segment SDK, of long ago",
+    openapi_extra=_documented({"batch": [_TRACK]}),
+)
+async def receive_batch(http: Request, service: ServiceDep) -> SegmentResponse:
+    """Keep every message of the batch: as events, or raw and counted where it is not understood."""
+    body = await _object(http)
+    messages = body.get("batch")
+    if not isinstance(messages, list):
+        raise invalid([FieldProblem(field="batch", problem="is no list", fix="send {'batch': [...]}")])
+    if len(messages) > _MOST_MESSAGES:
+        raise ProblemError(
+            413,
+            "body-too-large",
+            detail=f"batch has {len(messages)} messages, more than {_MOST_MESSAGES}",
+            fix="send fewer messages per request",
+        )
+    shared = body.get("context")
+    if isinstance(shared, Mapping):
+        messages = [_with_context(message, shared) for message in messages]
+    return await _receive(service, messages, sent_at=body.get("sentAt"))
+
+
+async def _receive(service: ServiceDep, messages: list[Any], *, sent_at: Any) -> SegmentResponse:
+    found = service.segment.read(messages, received=service.settings.clock(), sent_at=sent_at)
+    if len(found.events) or found.raw or found.links:
+        job = EventsJob(events=found.events, bodies=found.bodies, texts=found.texts, raw=found.raw, links=found.links)
+        await service.record(job)
+    return SegmentResponse()
+
+
+async def _object(http: Request) -> dict[str, Any]:
+    body = await http.json()
+    if not isinstance(body, dict):
+        raise invalid([FieldProblem(field="body", problem=f"is a {type(body).__name__}", fix="send a JSON object")])
+    return body
+
+
+def _with_context(message: Any, shared: Mapping[str, Any]) -> Any:
+    if not isinstance(message, dict):
+        return message
+    own = message.get("context")
+    return {**message, "context": {**shared, **(own if isinstance(own, Mapping) else {})}}
+
+
+def _receiver_of(kind: str) -> Callable[..., Coroutine[Any, Any, SegmentResponse]]:
+    async def receive(http: Request, service: ServiceDep) -> SegmentResponse:
+        return await _receive(service, [{**await _object(http), "type": kind}], sent_at=None)
+
+    receive.__doc__ = f"Keep one {kind} message: as events, or raw and counted where it is not understood."
+    return receive
+
+
+for _kind in KINDS:
+    router.post(
+        f"/{_kind}",
+        responses=_STATUSES,
+        summary=f"One {_kind} message of Segment",
+        name=_kind,
+        openapi_extra=_documented({**_TRACK, "type": _kind}),
+    )(_receiver_of(_kind))

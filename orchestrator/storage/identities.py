@@ -1,0 +1,59 @@
+"""Which ids are of one customer, on a connection whose transaction the caller owns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, select, text, update
+
+from orchestrator.storage.dialects import dialect_of
+from orchestrator.storage.log import where_any
+from orchestrator.storage.tables import contacts, customers, decisions, events, identities, outcomes, stated
+
+
+class Owner(NamedTuple):
+    """Whose an id is, and since when by the message that said so (seconds since 1970)."""
+
+    customer_id: str
+    linked_at: float
+
+
+def read_owners(connection: Connection, ids: Sequence[str]) -> dict[str, Owner]:
+    """Whose each id is now; ids that are a customer's own are not there."""
+    rows = dialect_of(connection).read_identities(connection, ids)
+    return {alias: Owner(customer, linked_at) for alias, customer, linked_at in rows}
+
+
+def read_aliases(connection: Connection, customer_ids: Sequence[str]) -> dict[str, Owner]:
+    """The other ids of these customers now."""
+    i = identities.c
+    once = {row[0] for row in where_any(connection, select(i.alias_id), i.customer_id, customer_ids)}
+    wanted = set(customer_ids)
+    return {alias: o for alias, o in read_owners(connection, sorted(once)).items() if o.customer_id in wanted}
+
+
+def move_customers(connection: Connection, moved: Mapping[str, str]) -> None:
+    """Make everything in the log about some customers that of others, but for their profiles, which go.
+
+    Args:
+        connection: in a transaction that has all of them to itself.
+        moved: into which customer, by customer; none of these is itself moved.
+    """
+    pairs = [{"of": of, "into": into} for of, into in moved.items()]
+    if not pairs:
+        return
+    for table in (events, decisions, outcomes, contacts):
+        whose = table.c.customer_id
+        connection.execute(update(table).where(whose == bindparam("of")).values(customer_id=bindparam("into")), pairs)
+    connection.execute(
+        text(
+            "INSERT INTO stated (customer_id, name, value, stated_at) "
+            "SELECT CAST(:into AS VARCHAR), name, value, stated_at FROM stated WHERE customer_id = :of "
+            "ON CONFLICT (customer_id, name) DO UPDATE SET value = excluded.value, stated_at = excluded.stated_at "
+            "WHERE excluded.stated_at > stated.stated_at"
+        ),
+        pairs,
+    )
+    for table in (stated, customers):
+        connection.execute(delete(table).where(table.c.customer_id == bindparam("of")), pairs)
