@@ -55,18 +55,24 @@ class Assignment:
 
     Each group draws an exponential arrival time from the hash, at a rate of its share; the first to arrive gets the
     customer. If shares change by d (the total variation between old and new ones, the least that must move), a
-    customer moves with a probability of at most 2d / (1 + d), the least a rule that does not know the old shares can
-    promise; and of exactly d where the other groups keep their proportions.
+    customer moves with a probability of at most 2d / (1 + d), and of exactly d where the other groups keep their
+    proportions.
 
     Source: Moulton and Jiang 2018, "Maximally consistent sampling and the Jaccard index of probability distributions".
 
     Args:
         groups: shares and salt.
+
+    Attributes:
+        shares: float64 (groups,).
+        experiment: digest of salt and shares: with others, other customers are compared with each other.
     """
 
     def __init__(self, groups: Groups) -> None:
         self._key = blake2b(groups.salt.encode(), digest_size=32).digest()
         self.shares = np.array([groups.shares.get(group.label, 0.0) for group in Group])
+        parts = json.dumps([groups.salt, self.shares.tolist()])
+        self.experiment = blake2b(parts.encode(), digest_size=8).hexdigest()
 
     def of(self, customer_ids: Sequence[str]) -> GroupArray:
         """The group of each customer, uint8 (n,), `Group` codes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
@@ -109,7 +110,7 @@ class VWPolicy:
     """A Vowpal Wabbit contextual bandit over one catalogue.
 
     Not thread-safe while learning; `scores` and `distribution` of a policy that is no longer trained
-    may be called from any thread unless `compiled` is false (then VW itself scores).
+    may be called from any thread; where `compiled` is false, VW itself scores, one call at a time.
 
     Raises:
         FeatureError: an action looks up a column the space does not have.
@@ -147,6 +148,7 @@ class VWPolicy:
                 f"the model has {found} weights, the policy's -b {bits} asks for {1 << bits}: train again"
             )
         self._pool = ExamplePool(settings.space, actions)
+        self._one_at_a_time = threading.Lock()
         self._plan = self._compile()
         self._matrix: tuple[Float32Array, Float32Array] | None = None
 
@@ -220,10 +222,11 @@ class VWPolicy:
         self._check(features)
         every = np.arange(len(self.actions))
         costs = np.empty((len(features), len(self.actions)), dtype=np.float32)
-        for i, row in enumerate(features):
-            prediction = self._workspace.predict_one(self._pool.fill_all(row, every))
-            for action, cost in cast(ActionScores, prediction):
-                costs[i, action] = cost
+        with self._one_at_a_time:
+            for i, row in enumerate(features):
+                prediction = self._workspace.predict_one(self._pool.fill_all(row, every))
+                for action, cost in cast(ActionScores, prediction):
+                    costs[i, action] = cost
         return costs * np.float32(-self.settings.reward_scale)
 
     def distribution(self, scores: FloatArray, eligible: BoolArray) -> Float64Array:

@@ -8,6 +8,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from orchestrator.storage.database import read_url
 
+_NEW_OF_DECISIONS = ("group_name", "experiment", "rules", "events_until", "slots", "joint_propensity")
 # Makes an empty database of today one of before there were migrations.
 TO_SCHEMA_1 = (
     "DROP TABLE alembic_version",
@@ -19,7 +20,8 @@ TO_SCHEMA_1 = (
     "DROP INDEX events_of_customer",
     "DROP INDEX outcomes_of_customer",
     "ALTER TABLE outcomes DROP COLUMN customer_id",
-    *(f"ALTER TABLE decisions DROP COLUMN {column}" for column in ("group_name", "rules", "slots", "joint_propensity")),
+    "ALTER TABLE outcomes DROP COLUMN slot",
+    *(f"ALTER TABLE decisions DROP COLUMN {column}" for column in _NEW_OF_DECISIONS),
     "CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)",
     "INSERT INTO schema_version VALUES (1)",
 )

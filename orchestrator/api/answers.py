@@ -67,7 +67,7 @@ def decision_record(
                     outcome_id=row["outcome_id"],
                     type=row["type"],
                     value=row["value"],
-                    slot=json.loads(row["body"]).get("slot", 1),
+                    slot=row["slot"] or 1,
                     timestamp=timestamp(row["timestamp"]),
                     received_at=timestamp(row["received_at"]),
                 )

@@ -8,6 +8,9 @@ from orchestrator.profiles.context import DEVICES
 from orchestrator.service.jobs import DecisionJob
 from orchestrator.service.service import Service
 
+_SAID_ALREADY = {"customer_id"}
+_ONE_RESULT = {"customer_id", "slots", "same_subject"}
+
 
 def job_of(body: DecisionRequest, service: Service, *, candidates: bool = True) -> DecisionJob:
     """A request for a decision, its names checked.
@@ -19,7 +22,7 @@ def job_of(body: DecisionRequest, service: Service, *, candidates: bool = True) 
         customer_id=body.customer_id,
         channels=_channels(body, service),
         context=_context(body, service),
-        request=body.model_dump_json(exclude={"customer_id"}, exclude_none=True, exclude_defaults=True),
+        request=body.model_dump_json(exclude=_SAID_ALREADY if body.slots > 1 else _ONE_RESULT, exclude_none=True),
         slots=body.slots,
         same_subject=body.same_subject,
         candidates=candidates,

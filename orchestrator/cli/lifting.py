@@ -24,6 +24,9 @@ def lift_command(
     against: Annotated[
         str | None, typer.Option(help="Group to compare with; default: control, if there is one.")
     ] = None,
+    tightest: Annotated[
+        int, typer.Option(min=1, help="Customers you expect to decide on; choose before you look, and keep it.")
+    ] = 10_000,
     out: Annotated[
         Path | None, typer.Option(help="Plot of the differences as customers came in, an .svg file.")
     ] = None,
@@ -40,12 +43,16 @@ def lift_command(
 
     retailer = retailer_with(config, database)
     engine = open_database(retailer.serving.database, create=False)
-    found = measure_lift(engine, retailer.goals, window=days * DAY, now=time.time(), against=against)
+    found = measure_lift(engine, retailer, window=days * DAY, now=time.time(), against=against, tightest=tightest)
     engine.dispose()
     if not found.groups:
         typer.echo(
             f"no customer's {days:g} days are over yet, {found.waiting:,} wait; look again later, or give fewer --days"
         )
+        return
+    if not found.reference:
+        typer.echo(f"{found.groups[0].customers:,} customers, all in the group policy: nothing to compare with;")
+        typer.echo("give other groups a share in serving.yaml (groups.shares), such as control: 0.05")
         return
     _print(found, currency=retailer.goals.currency, days=days)
     if out is not None:

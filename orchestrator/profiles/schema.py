@@ -101,6 +101,19 @@ class ProfileSchema:
         return hashlib.blake2b(json.dumps(meaning).encode(), digest_size=8).hexdigest()
 
     @cached_property
+    def features_fingerprint(self) -> str:
+        """Changes whenever the same events would make other features."""
+        meaning = [
+            self.fingerprint,
+            self.consent_kinds,
+            self.half_lives.model_dump(),
+            self.want_expires,
+            self.cart_expires,
+            {name: attribute.model_dump(mode="json") for name, attribute in self.attributes.items()},
+        ]
+        return hashlib.blake2b(json.dumps(meaning).encode(), digest_size=8).hexdigest()
+
+    @cached_property
     def asks_consent(self) -> BoolArray:
         """Which channels may be closed to a customer, and so have a column `<channel>.consent`; bool (channels,)."""
         return np.array([kind != "none" for kind in self.consent_kinds], dtype=bool)

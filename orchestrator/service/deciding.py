@@ -19,7 +19,7 @@ from orchestrator.service.layout import Layout
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.ranking import rank
 from orchestrator.service.serving_policy import PolicyHolder, ServedPolicy
-from orchestrator.storage.log import read_decisions, read_key_uses, write_rows
+from orchestrator.storage.log import last_event, read_decisions, read_key_uses, write_rows
 from orchestrator.storage.tables import Row, contacts, decisions, idempotency
 from policies.slots import NOTHING, Slots
 
@@ -92,7 +92,11 @@ class Decider:
                 first_use.setdefault(job.key, i)
                 continue
             fingerprint, decision_id = used[job.key]
-            answers[i] = made_from_row(logged[decision_id]) if fingerprint == job.fingerprint else _reused()
+            answers[i] = (
+                made_from_row(logged[decision_id], ranked=job.candidates)
+                if fingerprint == job.fingerprint
+                else _reused()
+            )
         return first_use
 
     def _decide_fresh(
@@ -107,6 +111,8 @@ class Decider:
         made: dict[int, DecisionMade] = {}
         groups = self._groups.of([job.customer_id for job in jobs])
         slots = np.array([job.slots for job in jobs])
+        # Later events of these customers come after it: sequences only grow, and nobody else may add any now.
+        until = last_event(connection)
         for turn in _turns([job.customer_id for job in jobs]) if self._contacts.counts else [list(range(len(jobs)))]:
             whom, named = [jobs[i] for i in turn], [ids[i] for i in turn]
             customer_ids = [job.customer_id for job in whom]
@@ -125,9 +131,11 @@ class Decider:
                 same_subject=np.array([job.same_subject for job in whom]),
                 counted=self._contacts.is_contact,
             )
-            of_turn = list(self._made(whom, named, decided, served=served, groups=groups[places], now=now))
+            of_turn = list(
+                self._made(whom, named, decided, served=served, groups=groups[places], events_until=until, now=now)
+            )
             made.update(zip(turn, of_turn, strict=True))
-            reached = [(m.customer_id, action) for m in of_turn if (action := self._contact_in(m)) is not None]
+            reached = [(m.customer_id, found[0]) for m in of_turn if (found := self._contact_in(m))]
             codes = np.array([a for _, a in reached], dtype=np.int64)  # of the catalogue's actions: their columns
             facts = facts.with_contacts([customer for customer, _ in reached], action=codes, now=now)
         rows = [_row(made[i]) for i in range(len(jobs))]
@@ -141,23 +149,23 @@ class Decider:
         write_rows(connection, contacts, list(self._contact_rows(made.values())))
         return [made[i] for i in range(len(jobs))]
 
-    def _contact_in(self, made: DecisionMade) -> int | None:
-        """The action of a decision that is a contact, if there is one; several slots have one at most."""
+    def _contact_in(self, made: DecisionMade) -> tuple[int, int] | None:
+        """The action of a decision that is a contact, and its slot from 1; several slots have one at most."""
         chosen = [action for action, _ in made.slots] or [made.action]
-        return next((action for action in chosen if self._contacts.is_contact[action]), None)
+        return next(((a, slot) for slot, a in enumerate(chosen, start=1) if self._contacts.is_contact[a]), None)
 
     def _contact_rows(self, made: Iterable[DecisionMade]) -> Iterator[Row]:
         """What the ledger keeps of those decisions that are contacts."""
         for decision in made:
-            reached = self._contact_in(decision)
-            if reached is not None:
-                action = self._layout.actions[reached]
+            if reached := self._contact_in(decision):
+                action = self._layout.actions[reached[0]]
                 yield {
                     "decision_id": decision.decision_id,
                     "customer_id": decision.customer_id,
                     "action": action.id,
                     "channel": action.channel,
                     "intent": action.intent,
+                    "slot": reached[1],
                     "decided_at": decision.decided_at,
                     "last_at": decision.decided_at,
                 }
@@ -170,6 +178,7 @@ class Decider:
         *,
         served: ServedPolicy,
         groups: GroupArray,
+        events_until: int,
         now: float,
     ) -> Iterator[DecisionMade]:
         joint = decided.propensity if decided.slots is None else decided.slots.joint
@@ -196,6 +205,8 @@ class Decider:
                 distribution=decided.distribution[i],
                 features=decided.features[i],
                 group=labels[i],
+                experiment=self._groups.experiment,
+                events_until=events_until,
                 rules=self._rules if groups[i] == Group.BUSINESS_RULES else "",
                 slots=_slots(decided.slots, i) if job.slots > 1 else (),
                 joint_propensity=float(joint[i]) if job.slots > 1 else None,
@@ -205,8 +216,8 @@ class Decider:
             )
 
 
-def made_from_row(row: Row) -> DecisionMade:
-    """A decision as read back from the log by `read_decisions`."""
+def made_from_row(row: Row, *, ranked: bool = True) -> DecisionMade:
+    """A decision as read back from the log by `read_decisions`; `ranked` says whether to rank what could be chosen."""
     layout = Layout.from_json(row["layout_id"], row["layout"])
     packed = np.frombuffer(row["eligible"], dtype=np.uint8)
     eligible = np.unpackbits(packed, count=len(layout.actions)).astype(bool)
@@ -228,12 +239,14 @@ def made_from_row(row: Row) -> DecisionMade:
         distribution=distribution,
         features=np.frombuffer(row["features"], dtype=np.float32),
         group=row["group_name"] or Group.POLICY.label,
+        experiment=row["experiment"] or "",
+        events_until=row["events_until"] or 0,
         rules=row["rules"] or "",
         slots=[(action, propensity) for action, propensity in json.loads(row["slots"] or "[]")],
         joint_propensity=row["joint_propensity"],
-        ranked=ranking.actions[0],
-        ranked_scores=ranking.scores[0],
-        ranked_probabilities=ranking.probabilities[0],
+        ranked=ranking.actions[0] if ranked else (),
+        ranked_scores=ranking.scores[0] if ranked else (),
+        ranked_probabilities=ranking.probabilities[0] if ranked else (),
     )
 
 
@@ -254,6 +267,8 @@ def _row(made: DecisionMade) -> Row:
         "scores": made.scores.tobytes(),
         "distribution": made.distribution.tobytes(),
         "group_name": made.group,
+        "experiment": made.experiment,
+        "events_until": made.events_until,
         "rules": made.rules or None,
         "slots": json.dumps(made.slots) if made.slots else None,
         "joint_propensity": made.joint_propensity,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Table, func, select
+from sqlalchemy import Connection, Engine, Table, and_, func, literal_column, select
 
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.replaying import replay
@@ -96,12 +96,20 @@ def _unlike_their_reports(connection: Connection) -> list[str]:
     faults = []
     for kind, column in REPORTED.items():
         told = (
-            select(outcomes.c.decision_id, func.min(outcomes.c.timestamp).label("at"))
+            select(
+                outcomes.c.decision_id,
+                func.coalesce(outcomes.c.slot, literal_column("1")).label("slot"),
+                func.min(outcomes.c.timestamp).label("at"),
+            )
             .where(outcomes.c.type == kind)
-            .group_by(outcomes.c.decision_id)
+            .group_by(outcomes.c.decision_id, func.coalesce(outcomes.c.slot, literal_column("1")))
             .subquery()
         )
-        joined = contacts.outerjoin(told, told.c.decision_id == contacts.c.decision_id)
+        about = and_(
+            told.c.decision_id == contacts.c.decision_id,
+            told.c.slot == func.coalesce(contacts.c.slot, literal_column("1")),
+        )
+        joined = contacts.outerjoin(told, about)
         wrong = contacts.c[column].is_distinct_from(told.c.at)
         if count := connection.execute(select(func.count()).select_from(joined).where(wrong)).scalar_one():
             faults.append(f"contacts: {count} rows have a {column} that no {kind!r} outcome says, or lack it")

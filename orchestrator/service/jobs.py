@@ -102,6 +102,8 @@ class DecisionMade:
         distribution: float64 (A,), of the first slot.
         features: float32 (F,).
         group: what decided: `Group.label`.
+        experiment: digest of the groups' salt and shares.
+        events_until: sequence of the last event in the log then, of anybody.
         rules: fingerprint of the rules that decided in the group of business rules, empty in others.
         slots: action by slot where several results were asked for, as an index, and its probability given those
             before it; empty otherwise.
@@ -125,6 +127,8 @@ class DecisionMade:
     distribution: Float64Array
     features: Float32Array
     group: str
+    experiment: str
+    events_until: int
     rules: str
     slots: Sequence[tuple[int, float]]
     joint_propensity: float | None

@@ -38,6 +38,7 @@ class Layout:
         columns: names of the features, in order.
         reasons: name of each reason code; position 0 is the eligible.
         action_set: the actions as policies saw them, costs too, to repeat decisions with; none in old logs.
+        profiles: digest of how events make features; empty in old logs.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Layout:
     columns: tuple[str, ...]
     reasons: tuple[str, ...]
     action_set: ActionSet | None = None
+    profiles: str = ""
 
     @classmethod
     def of(
@@ -55,19 +57,20 @@ class Layout:
         reasons: tuple[str, ...],
         action_set: ActionSet,
         counted: BoolArray,
+        profiles: str,
     ) -> Layout:
         """The layout of decisions over this catalogue; `counted` is bool (A,)."""
         actions = tuple(
             LoggedAction(a.id, a.channel, a.intent, a.subject, a.discount, a.template, of_contact)
             for a, of_contact in zip(catalogue.actions, counted.tolist(), strict=True)
         )
-        draft = cls("", actions, columns, reasons, action_set)
+        draft = cls("", actions, columns, reasons, action_set, profiles)
         return replace(draft, id=digest(draft.to_json()))
 
     def to_json(self) -> str:
         """As kept in the log; the id is not part of it."""
         actions = [asdict(action) for action in self.actions]
-        known = {"actions": actions, "columns": self.columns, "reasons": self.reasons}
+        known = {"actions": actions, "columns": self.columns, "reasons": self.reasons, "profiles": self.profiles}
         return json.dumps(known if self.action_set is None else {**known, "action_set": self.action_set.to_json()})
 
     @classmethod
@@ -81,6 +84,7 @@ class Layout:
             columns=tuple(data["columns"]),
             reasons=tuple(data["reasons"]),
             action_set=ActionSet.from_json(data["action_set"]) if "action_set" in data else None,
+            profiles=data.get("profiles", ""),
         )
 
 

@@ -11,9 +11,9 @@ from typing import cast
 import numpy as np
 from sqlalchemy import Connection, Engine, Table, select
 
-from orchestrator.config import Goals
+from orchestrator.config import Goals, Retailer
 from orchestrator.errors import OrchestratorError
-from orchestrator.groups import Group
+from orchestrator.groups import Assignment, Group
 from orchestrator.profiles import EVENT_TYPES
 from orchestrator.service.layout import Layout
 from orchestrator.storage.dialects import dialect_of
@@ -22,6 +22,8 @@ from policies.arrays import Float64Array, IntArray
 from policies.evaluation.confidence_sequences import DifferenceSequence, difference_sequence
 
 DAY = 86400.0
+TIGHTEST = 10_000
+_AT_ONCE = 10_000  # rows held in memory
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Lift:
     """All groups.
 
     Attributes:
-        reference: the group others are compared with; empty if nobody is in any.
+        reference: the group others are compared with; empty if nobody is in another than the policy's.
         window: seconds each customer is looked at, from the first decision on.
         waiting: customers whose time is not over.
         groups: results, the reference first.
@@ -63,26 +65,36 @@ class Lift:
 
 
 def measure_lift(
-    engine: Engine, goals: Goals, *, window: float, now: float, against: str | None = None, alpha: float = 0.05
+    engine: Engine,
+    retailer: Retailer,
+    *,
+    window: float,
+    now: float,
+    against: str | None = None,
+    tightest: int = TIGHTEST,
+    alpha: float = 0.05,
 ) -> Lift:
-    """Compare groups by what customers brought from their first decision on.
+    """Compare groups by what customers brought from their first decision of the experiment on.
 
-    A customer counts in the group of that first decision, with all that followed within the window, whoever decided
-    later: what is compared was assigned by chance. Customers come in as their windows close; until then they wait.
+    The experiment is that of the configuration: decisions made with another salt or other shares are left out, for then
+    other customers were compared. A customer counts in the group of the first decision, with all that followed within
+    the window, whoever decided later: what is compared was assigned by chance. Customers come in as their windows
+    close; until then they wait. Facts that reach the service later than that still count.
 
     Args:
         engine: an open database, which may be in use.
-        goals: what outcomes are worth.
+        retailer: its groups, and what outcomes are worth.
         window: seconds.
         now: seconds since 1970.
         against: reference group; by default the first of control, business_rules, random that has customers.
+        tightest: customers at which bounds shall be tightest; chosen before looking, and kept.
         alpha: chance that any bound of a comparison is ever wrong.
 
     Raises:
         OrchestratorError: nobody is in the group to compare with.
     """
     with engine.connect().execution_options(**dialect_of(engine).snapshot()) as connection:
-        customers = _customers(connection, goals, window=window, now=now)
+        customers = _customers(connection, retailer, window=window, now=now)
     done = customers.first + window <= now
     sizes: dict[str, int] = {g.label: int((done & (customers.group == g)).sum()) for g in Group}
     reference = against or next((name for name in _REFERENCES if sizes[name]), "")
@@ -95,7 +107,7 @@ def measure_lift(
         reference=reference,
         window=window,
         waiting=int((~done).sum()),
-        groups=tuple(_result(customers, order, g, reference=reference, alpha=alpha) for g in chosen),
+        groups=tuple(_result(customers, order, g, reference=reference, tightest=tightest, alpha=alpha) for g in chosen),
     )
 
 
@@ -113,14 +125,16 @@ class _Customers:
     unsubscribed: Float64Array
 
 
-def _result(customers: _Customers, order: IntArray, group: Group, *, reference: str, alpha: float) -> GroupResult:
+def _result(
+    customers: _Customers, order: IntArray, group: Group, *, reference: str, tightest: int, alpha: float
+) -> GroupResult:
     mine = order[customers.group[order] == group]
     lift = None
-    if group.label != reference:
+    if reference and group.label != reference:
         codes: dict[str, Group] = {g.label: g for g in Group}
         two = order[np.isin(customers.group[order], [group, codes[reference]])]
         treated = customers.group[two] == group
-        lift = difference_sequence(customers.money[two], treated, tightest=len(two), alpha=alpha)
+        lift = difference_sequence(customers.money[two], treated, tightest=tightest, alpha=alpha)
     return GroupResult(
         group=group.label,
         customers=len(mine),
@@ -131,7 +145,7 @@ def _result(customers: _Customers, order: IntArray, group: Group, *, reference: 
     )
 
 
-def _customers(connection: Connection, goals: Goals, *, window: float, now: float) -> _Customers:
+def _customers(connection: Connection, retailer: Retailer, *, window: float, now: float) -> _Customers:
     d = decisions.c
     bodies = connection.execute(select(layouts.c.layout_id, layouts.c.body)).all()
     costs = {layout_id: _costs(layout_id, body) for layout_id, body in bodies}
@@ -141,12 +155,18 @@ def _customers(connection: Connection, goals: Goals, *, window: float, now: floa
     group: list[int] = []
     spent: list[float] = []
     contacts: list[float] = []
-    query = select(d.customer_id, d.decided_at, d.group_name, d.layout_id, d.action, d.slots).where(d.decided_at <= now)
-    for customer, at, name, layout_id, action, slots in connection.execute(query.order_by(d.decided_at, d.decision_id)):
+    experiment = Assignment(retailer.serving.groups).experiment
+    query = (
+        select(d.customer_id, d.decided_at, d.group_name, d.layout_id, d.action, d.slots)
+        .where(d.decided_at <= now, d.experiment == experiment)
+        .order_by(d.decision_id)
+        .execution_options(yield_per=_AT_ONCE)
+    )
+    for customer, at, name, layout_id, action, slots in connection.execute(query):
         place = row.setdefault(customer, len(row))
         if place == len(first):
             first.append(at)
-            group.append(codes[name or Group.POLICY.label])
+            group.append(codes[name])
             spent.append(0.0)
             contacts.append(0.0)
         if at < first[place] + window:
@@ -155,7 +175,7 @@ def _customers(connection: Connection, goals: Goals, *, window: float, now: floa
             contacts[place] += sum(a != 0 for a in taken)
     begins = np.array(first)
     money, unsubscribed = -np.array(spent), np.zeros(len(row))
-    facts = (_facts(connection, goals, table, now) for table in (events, outcomes))
+    facts = (_facts(connection, retailer.goals, table, now) for table in (events, outcomes))
     for customer, at, kind, worth in chain.from_iterable(facts):
         place = row.get(customer, -1)
         if place >= 0 and begins[place] < at < begins[place] + window:
@@ -178,6 +198,7 @@ def _facts(connection: Connection, goals: Goals, table: Table, now: float) -> It
     types = {kind for kind in (*goals.outcomes, "unsubscribe") if (kind in EVENT_TYPES) == (table is events)}
     c = table.c
     query = select(c.customer_id, c.timestamp, c.type, c.body).where(c.type.in_(sorted(types)), c.timestamp <= now)
+    query = query.execution_options(yield_per=_AT_ONCE)
     for customer, at, kind, body in connection.execute(query):
         yield customer, at, kind, goals.worth(kind, value=json.loads(body).get("value") or 0.0)
 

@@ -32,20 +32,35 @@ from orchestrator.wire.raw import RawMessage
 
 @dataclass(frozen=True)
 class Decided:
-    """What an outcome needs to know of its decision; `channel` is empty for `hold`, `slots` are the results it has."""
+    """What an outcome needs to know of its decision.
+
+    Attributes:
+        customer_id: whose.
+        channel: of its results, empty for `hold`.
+        slots: how many results it has.
+        contact: which of them is in the ledger of contacts, if any is; from 1.
+    """
 
     customer_id: str
     channel: str
     slots: int
+    contact: int
 
 
 def decided_from(rows: Mapping[str, tuple[str, str, int, str | None]]) -> dict[str, Decided]:
     """From the rows of `read_decided`."""
     layouts = {body: Layout.from_json("", body) for body in {row[1] for row in rows.values()}}
     return {
-        decision_id: Decided(customer, layouts[body].actions[action].channel, len(json.loads(slots)) if slots else 1)
+        decision_id: _decided(customer, layouts[body], [a for a, _ in json.loads(slots)] if slots else [action])
         for decision_id, (customer, body, action, slots) in rows.items()
     }
+
+
+def _decided(customer_id: str, layout: Layout, chosen: Sequence[int]) -> Decided:
+    actions = [layout.actions[a] for a in chosen]
+    # Layouts of before there were several results do not say which count, and have one.
+    contact = next((slot for slot, action in enumerate(actions, start=1) if action.counted), 1)
+    return Decided(customer_id, actions[0].channel, len(actions), contact)
 
 
 def record_events(
@@ -118,6 +133,7 @@ def record_outcomes(
                         "decision_id": outcome.decision_id,
                         "customer_id": decided[outcome.decision_id].customer_id,
                         "type": outcome.type,
+                        "slot": outcome.slot,
                         "value": outcome.value,
                         "timestamp": outcome.timestamp,
                         "received_at": now,
@@ -127,7 +143,8 @@ def record_outcomes(
         answers.append(Recorded(tuple(new)))
     write_rows(connection, outcomes_table, rows)
     # Facts, also where they come late: what was sent was sent.
-    report_contacts(connection, [(r["decision_id"], r["type"], r["timestamp"]) for r in rows if r["type"] in DELIVERY])
+    told = [row for row in rows if row["type"] in DELIVERY and row["slot"] == decided[row["decision_id"]].contact]
+    report_contacts(connection, [(row["decision_id"], row["type"], row["timestamp"]) for row in told])
     _apply_outcomes(connection, schema, profiles, rows, decided, now=now)
     return answers
 

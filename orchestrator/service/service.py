@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -36,6 +37,7 @@ from orchestrator.service.layout import Layout
 from orchestrator.service.serving_policy import ChampionWatcher, PolicyHolder
 from orchestrator.service.writer import Writer
 from orchestrator.storage.database import READ_ONLY, open_database
+from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.log import keep_layout, read_decisions, read_outcomes
 from orchestrator.storage.tables import Row, customers, schema_version
@@ -146,6 +148,8 @@ class Service:
             ServiceError: all were refused; nothing was kept.
         """
         self.policies.required()
+        if not jobs:
+            return []
         answer = await self._gatherer.submit(DecisionsJob(jobs))
         assert isinstance(answer, DecisionsMade)  # noqa: S101 - narrows the type
         return answer.answers
@@ -193,7 +197,7 @@ class Service:
         self._gatherer.check()
         await asyncio.to_thread(self._read_database)
 
-    @property
+    @cached_property
     def _layout(self) -> Layout:
         core = self.core
         return Layout.of(
@@ -202,6 +206,7 @@ class Service:
             reasons=core.reasons,
             action_set=core.actions,
             counted=self._contacts.is_contact,
+            profiles=self.schema.features_fingerprint,
         )
 
     @property
@@ -238,7 +243,7 @@ class Service:
 
     def _explain(self, job: DecisionJob) -> Explained:
         try:
-            with self._reading.connect() as connection:
+            with self._engine.connect().execution_options(**dialect_of(self._engine).snapshot()) as connection:
                 return self._explainer.explain(connection, self.schema, job, now=self.settings.clock())
         except SQLAlchemyError as error:
             raise StorageUnavailableError("the database cannot be read") from error

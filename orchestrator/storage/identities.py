@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.log import where_any
@@ -31,6 +31,18 @@ def read_aliases(connection: Connection, customer_ids: Sequence[str]) -> dict[st
     once = {row[0] for row in where_any(connection, select(i.alias_id), i.customer_id, customer_ids)}
     wanted = set(customer_ids)
     return {alias: o for alias, o in read_owners(connection, sorted(once)).items() if o.customer_id in wanted}
+
+
+def merged_at(connection: Connection, customer_ids: Sequence[str]) -> dict[str, float]:
+    """When an id was last linked to each customer, by the clock of the server that did; seconds since 1970."""
+    i = identities.c
+    query = select(i.customer_id, func.max(i.received_at))
+    dialect = dialect_of(connection)
+    found: dict[str, float] = {}
+    for start in range(0, len(customer_ids), dialect.most_values):
+        some = dialect.is_any(i.customer_id, customer_ids[start : start + dialect.most_values])
+        found |= {row[0]: row[1] for row in connection.execute(query.where(some).group_by(i.customer_id))}
+    return found
 
 
 def move_customers(connection: Connection, moved: Mapping[str, str]) -> None:

@@ -57,6 +57,11 @@ def write_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> Non
     dialect_of(connection).write_rows(connection, table, rows)
 
 
+def last_event(connection: Connection) -> int:
+    """Sequence of the last event in the log; 0 if there is none."""
+    return int(connection.execute(select(func.max(events.c.sequence))).scalar_one() or 0)
+
+
 def known_events(connection: Connection, event_ids: Sequence[str]) -> set[str]:
     """Those of the ids that are in the log."""
     return {row[0] for row in where_any(connection, select(events.c.event_id), events.c.event_id, event_ids)}

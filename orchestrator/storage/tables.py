@@ -100,7 +100,9 @@ decisions = Table(
     Column("scores", LargeBinary, nullable=False, comment="float32 (A,)"),
     Column("distribution", LargeBinary, nullable=False, comment="float64 (A,), of the first slot"),
     Column("group_name", String, comment="what decided; none in old rows: policy"),
+    Column("experiment", String, comment="digest of salt and shares; none in old rows"),
     Column("rules", String, comment="fingerprint of the rules that decided, where they did"),
+    Column("events_until", BigInteger, comment="sequence of the last event in the log then"),
     Column(
         "slots", Text, comment="JSON, where several were asked for: [action, propensity given those before it] each"
     ),
@@ -124,6 +126,7 @@ outcomes = Table(
     Column("decision_id", String, ForeignKey("decisions.decision_id"), nullable=False),
     Column("customer_id", String, comment="the decision's"),
     Column("type", String, nullable=False),
+    Column("slot", Integer, comment="which result it is about, from 1; none in old rows: 1"),
     Column("value", Double, nullable=False, comment="money"),
     Column("timestamp", Double, nullable=False),
     Column("received_at", Double, nullable=False),
@@ -140,6 +143,7 @@ contacts = Table(
     Column("action", String, nullable=False, comment="id; the catalogue changes"),
     Column("channel", String, nullable=False),
     Column("intent", String, nullable=False),
+    Column("slot", Integer, comment="which result it is, from 1; none in old rows: 1"),
     Column("decided_at", Double, nullable=False),
     Column("sent_at", Double, comment="the earliest reported"),
     Column("seen_at", Double, comment="the earliest reported"),

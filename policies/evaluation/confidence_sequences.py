@@ -41,7 +41,8 @@ def difference_sequence(
     Args:
         outcome: float64 (n,), per customer, in the order in which they were complete.
         treated: bool (n,), which of the two groups.
-        tightest: number of customers at which bounds shall be tightest for their confidence, at least 1.
+        tightest: number of customers at which bounds shall be tightest for their confidence, at least 1; to be chosen
+            before looking and kept: bounds that are tuned anew at every look hold for one look only.
         alpha: chance that a bound is ever wrong.
         looks: moments at which bounds are given, spread evenly, the last at the end.
 

@@ -211,7 +211,7 @@ def test_nothing_is_lost_doubled_or_over_a_cap_when_a_server_is_killed_under_a_m
         core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
         checked = check_database(engine, core.schema, sample=2 * CUSTOMERS)
         policy = random_policy(retailer)
-        audit = audit_decisions(engine, core, policy_of=lambda _: policy, rules=None)
+        audit = audit_decisions(engine, retailer, policy_of=lambda _: policy)
     finally:
         engine.dispose()
     assert (checked.faults, checked.replayed) == ((), CUSTOMERS)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from tempfile import SpooledTemporaryFile
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -16,10 +15,11 @@ from starlette.types import Receive, Scope, Send
 
 from orchestrator.api.answers import batch_decision_json
 from orchestrator.api.deps import service_of
-from orchestrator.api.models.decisions import BatchDecision, BatchRefusal, DecisionRequest
+from orchestrator.api.models.decisions import BatchRefusal, DecisionRequest
 from orchestrator.api.problems import ProblemError, problem_of, responses
 from orchestrator.api.requests import job_of
 from orchestrator.api.routes.decisions import KEY_PARAMETER, idempotency_key
+from orchestrator.api.spool import Spool
 from orchestrator.api.strict_json import check_media_type, too_large
 from orchestrator.service.errors import ServiceError
 from orchestrator.service.jobs import DecisionJob, DecisionMade
@@ -33,9 +33,8 @@ LONGEST_LINE = 65_536
 # Lines of one transaction: others wait for its end, and PostgreSQL has room for so many locks.
 LINES = 256
 _IN_MEMORY = 4 * 2**20  # bytes of answers a client has not read yet; what is more goes to a file
+_UNREAD = 2**30  # bytes of them above which nothing more is decided until the client reads
 _READ = 65_536
-
-_LINES_IN = {MEDIA_TYPE: {"schema": DecisionRequest.model_json_schema(ref_template="#/components/schemas/{model}")}}
 
 
 @router.post(
@@ -43,8 +42,7 @@ _LINES_IN = {MEDIA_TYPE: {"schema": DecisionRequest.model_json_schema(ref_templa
     responses={
         200: {
             "description": "One line per request, in order; `line` counts from 1.",
-            "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
-            "model": BatchDecision | BatchRefusal,
+            "content": {MEDIA_TYPE: {"schema": {"type": "string", "description": "JSON texts, one per line."}}},
         },
         **responses(415, 422, 503),
     },
@@ -139,42 +137,23 @@ class _Lines(Response):
         """Answer one call."""
         headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        with SpooledTemporaryFile(max_size=_IN_MEMORY) as kept:
-            written, more = 0, asyncio.Condition()
-            over = False
-
-            async def work() -> None:
-                nonlocal written, over
-                try:
-                    with suppress(ClientDisconnect):
-                        async for piece in self._batch.answers():
-                            kept.seek(written)
-                            kept.write(piece)
-                            async with more:
-                                written += len(piece)
-                                more.notify()
-                finally:
-                    async with more:
-                        over = True
-                        more.notify()
-
-            working = asyncio.create_task(work())
+        with Spool(in_memory=_IN_MEMORY, most=_UNREAD) as unread:
+            working = asyncio.create_task(self._work(unread))
             try:
-                sent = 0
-                while True:
-                    async with more:
-                        while not over and written == sent:
-                            await more.wait()
-                    if sent == written:
-                        break
-                    kept.seek(sent)
-                    piece = kept.read(min(_READ, written - sent))
-                    sent += len(piece)
+                while piece := await unread.get(_READ):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                 await working
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             finally:
                 working.cancel()
+
+    async def _work(self, unread: Spool) -> None:
+        try:
+            with suppress(ClientDisconnect):
+                async for piece in self._batch.answers():
+                    await unread.put(piece)
+        finally:
+            await unread.end()
 
 
 async def _gathered(http: Request) -> AsyncIterator[list[bytes]]:

@@ -218,7 +218,7 @@ def test_without_a_key_every_request_is_a_decision_of_its_own(ask):
             row = logged[one["decision_id"]]
             assert row["customer_id"] == f"c-{i % 10}"
             assert served.retailer.catalogue.ids[row["action"]] == one["action"]["id"]
-            assert json.loads(row["request"]) == {}
+            assert json.loads(row["request"]) == {"context": {}}
 
     ask(test)
 

@@ -8,11 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from orchestrator.config import Cap, ContactPolicy, QuietHours
+from orchestrator.config import Cap, ContactPolicy, Groups, QuietHours
 from orchestrator.decisions import DecisionCore
 from orchestrator.profiles import ProfileSchema
+from policies.baseline_files import save_baseline
 from policies.features import Column, FeatureSpace
 from policies.vw_policy import VWPolicy, VWSettings
+from tests.orchestrator.conftest import random_policy
+from tests.orchestrator.test_groups import rules_preferring
 
 NOON = 1_768_996_800.0  # 2026-01-21 12:00 UTC
 TABLES = ("customers", "events", "decisions", "contacts", "idempotency", "outcomes", "layouts", "stated")
@@ -141,3 +144,54 @@ def test_nobody_known_and_no_policy_are_refused_as_in_a_decision(ask):
         assert answer.status_code == 404
 
     ask(test)
+
+
+def test_whatever_is_asked_an_explanation_is_what_the_decision_then_is(serving, retailer, tmp_path):
+    policy = random_policy(retailer)
+    save_baseline(rules_preferring("site.inspire.pantry", policy.actions, policy.columns), tmp_path / "rules")
+    shares = {"policy": 0.25, "random": 0.25, "business_rules": 0.25, "control": 0.25}
+    groups = Groups.model_validate({"shares": shares, "business_rules": tmp_path / "rules"})
+    caps = ContactPolicy(
+        caps=(Cap(name="one", channels=("email", "store"), limit=1, window="7 d"),),
+        quiet_hours=(
+            QuietHours.model_validate({"name": "noon", "channels": ["store"], "from": "11:00", "to": "13:00"}),
+        ),
+    )
+    of = replace(retailer, contacts=caps, serving=retailer.serving.model_copy(update={"groups": groups}))
+    asked = [
+        {},
+        {"channels": ["email"]},
+        {"channels": ["store", "site"], "context": {"hour": 7}},
+        {"placement": "home_hero", "context": {"device": "mobile"}},
+    ]
+    clock = [NOON]
+
+    async def live():
+        async with serving(of, clock=lambda: clock[0]) as served:
+            customers = [f"c-{i}" for i in range(12)]
+            await served.know(*customers)
+            consent = [
+                {"event_id": f"s-{c}", "customer_id": c, "type": "subscribe", "channel": "email"}
+                for c in customers[::2]
+            ]
+            assert (await served.client.post("/v1/events", json=consent)).status_code == 200
+            seen, names = set(), ("id", "eligible", "reason", "score", "probability", "price")
+            for clock[0] in (NOON, NOON + 7200, NOON + 14400):
+                for i, customer in enumerate(customers):
+                    request = asked[i % len(asked)]
+                    found = await explain(served, customer_id=customer, **request)
+                    made = await served.decide(customer, **request)
+                    record = (await served.client.get(f"/v1/decisions/{made['decision_id']}")).json()
+                    assert found["group"] == made["group"]
+                    assert found["features"] == record["features"]
+                    for now, then in zip(found["actions"], record["actions"], strict=True):
+                        assert [now[n] for n in names] == [then[n] for n in names]
+                        assert (now["needs"] == []) == now["eligible"]
+                        assert now["eligible"] or now["reason"] in {need["reason"] for need in now["needs"]}
+                        seen |= {now["reason"]}
+                    seen |= {found["group"]}
+            return seen
+
+    seen = asyncio.run(live())
+    assert set(shares) <= seen
+    assert {"channel_not_asked", "no_consent", "cap_reached", "quiet_hours", "not_live"} <= seen

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from orchestrator.config import Cap, ContactPolicy
+from orchestrator.profiles import ProfileSchema
+from orchestrator.service.integrity import check_database
+from orchestrator.storage.database import open_database
 
 PLACE = "home_hero"
 
@@ -37,7 +39,7 @@ def test_results_are_different_actions_on_different_subjects_with_a_joint_propen
             record = (await served.client.get(f"/v1/decisions/{made['decision_id']}")).json()
             assert record["slots"] == made["slots"]
             assert record["joint_propensity"] == made["joint_propensity"]
-            assert json.dumps(record["request"], sort_keys=True) == json.dumps({"placement": PLACE, "slots": 4})
+            assert record["request"] == {"placement": PLACE, "slots": 4, "same_subject": False, "context": {}}
 
     ask(test)
 
@@ -98,3 +100,57 @@ def test_of_what_a_cap_counts_a_selection_has_one_at_most(serving, retailer):
             assert counted == len(rows) == 3
 
     asyncio.run(live())
+
+
+def test_reports_about_other_results_leave_the_contact_in_its_place(serving, retailer):
+    cap = Cap(name="offers", actions=("site.offer.*",), limit=1, window="7 d")
+    capped = replace(retailer, contacts=ContactPolicy(caps=(cap,)))
+
+    async def live():
+        async with serving(capped) as served:
+            await served.know("c-1")
+            offers, told = 0, 0
+            for turn in range(40):
+                made = await served.decide("c-1", placement=PLACE, slots=20)
+                ids = [slot["action"]["id"] for slot in made["slots"]]
+                offers += sum(i.startswith("site.offer.") for i in ids)
+                if ids and not ids[0].startswith("site.offer."):
+                    told += 1
+                    failed = {
+                        "outcome_id": f"f-{turn}",
+                        "decision_id": made["decision_id"],
+                        "type": "failed",
+                        "slot": 1,
+                    }
+                    assert (await served.client.post("/v1/outcomes", json=failed)).status_code == 200
+            assert told > 0
+            assert offers == 1
+            (contact,) = served.rows("contacts")
+            assert contact["cancelled_at"] is None
+            failed = {
+                "outcome_id": "f",
+                "decision_id": contact["decision_id"],
+                "type": "failed",
+                "slot": contact["slot"],
+            }
+            assert (await served.client.post("/v1/outcomes", json=failed)).status_code == 200
+            (contact,) = served.rows("contacts")
+            assert contact["cancelled_at"] is not None
+
+    asyncio.run(live())
+    engine = open_database(retailer.serving.database)
+    assert check_database(engine, ProfileSchema.from_retailer(retailer), sample=10).faults == ()
+    engine.dispose()
+
+
+def test_an_outcome_of_a_result_that_is_not_there_is_refused(ask):
+    async def test(served):
+        await served.know("c-1")
+        made = await served.decide("c-1")
+        outcome = {"outcome_id": "o", "decision_id": made["decision_id"], "type": "click", "slot": 2}
+        answer = await served.client.post("/v1/outcomes", json=outcome)
+        assert answer.status_code == 422
+        assert "slot = 2: the decision has 1" in answer.text
+        assert (await served.client.post("/v1/outcomes", json={**outcome, "slot": 1})).status_code == 200
+
+    ask(test)

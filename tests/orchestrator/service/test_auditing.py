@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.config import Cap, ContactPolicy, Groups
 from orchestrator.decisions import DecisionCore
-from orchestrator.groups import business_rules
+from orchestrator.eligibility import Reason
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.auditing import audit_decisions
 from orchestrator.storage.database import open_database
@@ -100,18 +100,18 @@ def logged(serving, retailer, champion, tmp_path):
 
     asyncio.run(live())
 
-    def audit(**more):
+    def audit(of=of, **more):
         engine = open_database(of.serving.database, create=False)
-        given = {"policy_of": policies.get, "rules": business_rules(of), **more}
-        found = audit_decisions(engine, core, **given)
+        found = audit_decisions(engine, of, **{"policy_of": policies.get, **more})
         engine.dispose()
         return found
 
-    return of.serving.database, audit
+    return of, audit
 
 
 def test_every_decision_of_a_mixed_load_is_repeated(logged):
-    url, audit = logged
+    of, audit = logged
+    url = of.serving.database
     rows = read_rows(url, "SELECT group_name, slots, policy_version FROM decisions")
     assert {row["group_name"] for row in rows} == set(SHARES)
     assert sum(row["slots"] is not None for row in rows) > 10
@@ -124,41 +124,101 @@ def test_every_decision_of_a_mixed_load_is_repeated(logged):
     assert 10 <= later.decisions < len(rows)
 
 
+# What is changed in one row, of which kind of decision; and what is said about it.
+A_POLICY, A_RANDOM = "group_name = 'policy'", "group_name = 'random'"
+A_CONTACT = "decision_id IN (SELECT decision_id FROM contacts)"
+NO_CONTACT, SEVERAL = f"NOT {A_CONTACT}", "slots IS NOT NULL"
+CHANGES = [
+    ("propensity = propensity * 1.0000001", A_POLICY, "propensity"),
+    ("propensity = 0.9, rules = 'x'", A_POLICY, "rules"),
+    ("action = CASE action WHEN 0 THEN 1 ELSE 0 END", NO_CONTACT, "action"),
+    ("group_name = 'control'", A_RANDOM, "group_name|distribution"),
+    ("group_name = 'business_rules'", A_RANDOM, "rules"),
+    ("group_name = 'nobody'", A_RANDOM, "group_name"),
+    ("policy_version = CASE policy_version WHEN '1' THEN '2' ELSE '1' END", A_POLICY, "scores"),
+    ("decided_at = decided_at + 5", NO_CONTACT, "decided_at"),
+    ("customer_id = 'c-999'", NO_CONTACT, "no event|group_name"),
+    ("customer_id = 'c-999'", A_CONTACT, "ledger"),
+    ("scores = distribution", A_POLICY, "scores: .* bytes"),
+    ('request = \'{"context": {"device": "tablet"}}\'', f"{NO_CONTACT} AND slots IS NULL", "features|reasons"),
+    ('request = \'{"slots": "abc"}\'', A_POLICY, "request"),
+    ("request = '[]'", A_POLICY, "request"),
+    ('request = \'{"context": {"category": "none"}}\'', f"{A_POLICY} AND slots IS NULL", "repeated|reasons"),
+    ("request = replace(request, 'channels', 'context')", "request LIKE '%\"channels\"%'", "reasons|request|repeated"),
+    ("joint_propensity = 0.5", SEVERAL, "joint_propensity"),
+    ("joint_propensity = 0.5", "slots IS NULL", "slots"),
+    ("slots = '[[999,0.5]]'", SEVERAL, "slots"),
+    ("slots = '[1]'", SEVERAL, "slots"),
+    ("slots = 'x'", SEVERAL, "JSON"),
+]
+
+
+@pytest.mark.parametrize(("what", "where", "says"), CHANGES)
+@pytest.mark.parametrize("policies_left", [True, False])
+def test_a_row_that_was_changed_is_found_alone(logged, what, where, says, policies_left):
+    of, audit = logged
+    url = of.serving.database
+    (chosen,) = read_rows(url, f"SELECT decision_id FROM decisions WHERE {where} ORDER BY decision_id LIMIT 1")  # noqa: S608
+    change(url, f"UPDATE decisions SET {what} WHERE decision_id = '{chosen['decision_id']}'")  # noqa: S608
+    found = audit() if policies_left else audit(policy_of=lambda _: None)
+    if not policies_left and says == "scores":
+        return  # which policy scored cannot be told once there is none
+    assert [fault.decision_id for fault in found.faults] == [chosen["decision_id"]]
+    assert re.search(says, found.faults[0].what), found.faults[0].what
+    assert found.verified == (found.decisions - 1 if policies_left else 0)
+
+
+def bytes_of(url, array):
+    """An array as SQL."""
+    digits = array.tobytes().hex()
+    return f"X'{digits}'" if url.startswith("sqlite") else f"decode('{digits}', 'hex')"
+
+
 @pytest.mark.parametrize(
-    ("what", "says"),
-    [
-        ("propensity = propensity * 1.0000001", "propensity"),
-        ("action = CASE action WHEN 0 THEN 1 ELSE 0 END", "ledger"),
-        ("group_name = CASE group_name WHEN 'random' THEN 'control' ELSE 'random' END", "distribution"),
-        ("policy_version = CASE policy_version WHEN '1' THEN '2' ELSE '1' END", "scores"),
-        ("decision_id = '00' || substr(decision_id, 3)", ""),
-        ("customer_id = 'c-999'", "ledger|features"),
-        ("scores = distribution", "bytes"),
-        ('request = \'{"context": {"device": "tablet"}}\'', "features"),
-        ("joint_propensity = 0.5", "joint_propensity|slots"),
-    ],
+    ("column", "kind"), [("features", np.float32), ("scores", np.float32), ("distribution", np.float64)]
 )
-def test_a_row_that_was_changed_is_found(logged, what, says):
-    url, audit = logged
-    # A contact, by the policy: most can be wrong about it. Of rows alike in what is changed, repeating finds nothing.
-    chosen = read_rows(
-        url,
-        "SELECT d.decision_id FROM decisions d JOIN contacts c ON c.decision_id = d.decision_id "
-        "WHERE d.group_name = 'policy' ORDER BY d.decision_id LIMIT 1",
-    )[0]["decision_id"]
-    if what.startswith("decision_id"):
-        # Ids of other tables follow, as somebody who changes a log with care would have it.
-        for table in ("contacts", "outcomes", "idempotency"):
-            change(url, f"DELETE FROM {table}")  # noqa: S608
-    change(url, f"UPDATE decisions SET {what} WHERE decision_id = '{chosen}'")  # noqa: S608
-    found = audit()
-    mine = [fault for fault in found.faults if fault.decision_id[2:] == chosen[2:]]
-    assert len(mine) == 1
-    assert re.search(says, mine[0].what)
+def test_numbers_that_are_none_are_found(logged, column, kind):
+    of, audit = logged
+    url = of.serving.database
+    (row,) = read_rows(url, f"SELECT decision_id, {column} AS it FROM decisions ORDER BY decision_id LIMIT 1")  # noqa: S608
+    changed = np.frombuffer(row["it"], dtype=kind).copy()
+    changed[0] = np.nan
+    change(url, f"UPDATE decisions SET {column} = {bytes_of(url, changed)} WHERE decision_id = '{row['decision_id']}'")  # noqa: S608
+    (fault,) = audit().faults
+    assert fault.what.startswith(column)
+
+
+def test_a_reason_that_does_not_follow_is_found(logged):
+    of, audit = logged
+    url = of.serving.database
+    (row,) = read_rows(url, "SELECT decision_id, reasons FROM decisions WHERE request LIKE '%channels%' LIMIT 1")
+    reasons = np.frombuffer(row["reasons"], dtype=np.uint8).copy()
+    reasons[reasons == Reason.CHANNEL_NOT_ASKED] = Reason.CAP_REACHED
+    change(url, f"UPDATE decisions SET reasons = {bytes_of(url, reasons)} WHERE decision_id = '{row['decision_id']}'")  # noqa: S608
+    (fault,) = audit().faults
+    assert "reasons" in fault.what
+
+
+def test_events_that_are_gone_are_found(logged):
+    of, audit = logged
+    url = of.serving.database
+    decided = len(read_rows(url, "SELECT 1 FROM decisions WHERE customer_id = 'c-3'"))
+    change(url, "DELETE FROM events WHERE customer_id = 'c-3'")
+    assert audit().faulty == decided > 0
+
+
+def test_profiles_of_another_configuration_are_no_fault(logged):
+    of, audit = logged
+    profiles = of.profiles.model_copy(update={"want_expires": 1.0})
+    found = audit(of=replace(of, profiles=profiles))
+    assert (found.faults, found.rebuilt) == ([], 0)
+    assert found.verified == found.decisions
+    assert list(found.skipped.values()) == [found.decisions]
 
 
 def test_a_contact_that_left_the_ledger_is_found(logged):
-    url, audit = logged
+    of, audit = logged
+    url = of.serving.database
     gone = read_rows(url, "SELECT decision_id FROM contacts LIMIT 1")[0]["decision_id"]
     change(url, f"DELETE FROM contacts WHERE decision_id = '{gone}'")  # noqa: S608
     (fault,) = audit().faults
@@ -167,13 +227,16 @@ def test_a_contact_that_left_the_ledger_is_found(logged):
 
 
 def test_what_cannot_be_repeated_is_counted_and_is_no_fault(logged):
-    url, audit = logged
-    by_first = len(read_rows(url, "SELECT 1 FROM decisions WHERE policy_version = '1'"))
+    of, audit = logged
+    url = of.serving.database
+    rows = read_rows(url, "SELECT policy_version, group_name FROM decisions")
+    by_first = sum(row["policy_version"] == "1" for row in rows)
     found = audit(policy_of=lambda version: None if version == "1" else learned_again(version))
-    assert found.skipped["policy 1 is not in the registry"] == by_first
-    found = audit(rules=None)
-    ruled = len(read_rows(url, "SELECT 1 FROM decisions WHERE group_name = 'business_rules'"))
-    assert sum(found.skipped.values()) == ruled > 0
+    assert found.skipped == {"scores not repeated: policy 1 is not in the registry": by_first}
+    assert (found.faults, found.verified) == ([], len(rows) - by_first)
+    groups = of.serving.groups.model_copy(update={"shares": {"policy": 1.0}, "business_rules": None})
+    found = audit(of=replace(of, serving=of.serving.model_copy(update={"groups": groups})))
+    assert sum(found.skipped.values()) == sum(row["group_name"] == "business_rules" for row in rows) > 0
     assert found.faults == []
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from orchestrator.config import Groups
@@ -61,11 +63,11 @@ def lived(serving, retailer):
 
     first, second = asyncio.run(live())
 
-    def measure(**more):
+    def measure(of=of, **more):
         engine = open_database(of.serving.database, create=False)
         given = {"window": 7 * DAY, "now": START + 20 * DAY, **more}
         try:
-            return measure_lift(engine, of.goals, **given)
+            return measure_lift(engine, of, **given)
         finally:
             engine.dispose()
 
@@ -114,10 +116,29 @@ def test_a_group_nobody_is_in_is_refused_with_those_there_are(lived):
     assert measure(against="policy").reference == "policy"
 
 
+def test_decisions_of_another_experiment_compare_nobody(lived):
+    of, _, _, measure = lived
+    for changed in ({"salt": "y"}, {"shares": {"policy": 0.6, "control": 0.4}}):
+        groups = of.serving.groups.model_copy(update=changed)
+        other = replace(of, serving=of.serving.model_copy(update={"groups": groups}))
+        found = measure(of=other)
+        assert (found.reference, found.groups, found.waiting) == ("", (), 0)
+
+
+def test_bounds_of_one_moment_do_not_depend_on_who_came_later(lived):
+    _, _, _, measure = lived
+    first, later = measure(now=START + 8 * DAY), measure(now=START + 20 * DAY)
+    np.testing.assert_array_equal(first.groups[1].lift.lower, later.groups[1].lift.lower)
+    wider = measure(tightest=10)
+    assert wider.groups[1].lift.lower[-1] != later.groups[1].lift.lower[-1]
+
+
 def test_the_command_prints_a_table_and_draws(lived, tmp_path, capsys, monkeypatch):
     of, _, _, _ = lived
     from orchestrator.cli import lifting
 
+    monkeypatch.setenv("JOURNEY__SERVING__GROUPS__SALT", "x")
+    monkeypatch.setenv("JOURNEY__SERVING__GROUPS__SHARES", "{policy: 0.5, control: 0.5}")
     monkeypatch.setattr(lifting.time, "time", lambda: START + 20 * DAY)
     lifting.lift_command(config=of.directory, database=of.serving.database, days=7, out=tmp_path / "lift.svg")
     said = capsys.readouterr().out
@@ -127,3 +148,19 @@ def test_the_command_prints_a_table_and_draws(lived, tmp_path, capsys, monkeypat
     assert (tmp_path / "lift.svg").read_text().count("policy minus control") == 1
     lifting.lift_command(config=of.directory, database=of.serving.database, days=300)
     assert "120 wait" in capsys.readouterr().out
+
+
+def test_with_one_group_only_the_command_says_what_to_do(ask, retailer, capsys, monkeypatch):
+    async def test(served):
+        await served.know("c-1")
+        await served.decide("c-1")
+
+    ask(test)
+    from orchestrator.cli import lifting
+
+    now = time.time() + 2 * DAY
+    monkeypatch.setattr(lifting.time, "time", lambda: now)
+    lifting.lift_command(config=retailer.directory, database=retailer.serving.database, days=1)
+    said = capsys.readouterr().out
+    assert "nothing to compare with" in said
+    assert "groups.shares" in said

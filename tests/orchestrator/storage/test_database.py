@@ -132,7 +132,7 @@ def test_decisions_of_before_there_was_a_ledger_are_contacts(database_url):
     change(database_url, *TO_SCHEMA_1)
     upgrade_database(database_url)
     (kept,) = read_rows(database_url, "SELECT * FROM contacts")
-    reports = {"sent_at": None, "seen_at": None, "cancelled_at": None}
+    reports = {"slot": None, "sent_at": None, "seen_at": None, "cancelled_at": None}
     about = {"action": "email.thank", "channel": "email", "intent": "thank", "decided_at": 101.0, "last_at": 101.0}
     assert kept == {"decision_id": "d-1", "customer_id": "c-1", **about, **reports}
     assert read_rows(database_url, "SELECT customer_id FROM outcomes") == [{"customer_id": "c-1"}]
