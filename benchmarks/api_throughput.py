@@ -3,7 +3,8 @@
     python -m benchmarks.api_throughput [--seconds 3] [--rounds 3] [--databases sqlite postgresql]
 
 Server and load generator are processes of their own; the services run one after the other, in
-alternating rounds so that a noisy machine hits all. Required on SQLite: a ratio of at least 0.4; what PostgreSQL
+alternating rounds so that a noisy machine hits all. Requests carry a key, as in production; the echo does not look at
+it. Required on SQLite: a ratio of at least 0.4; what PostgreSQL
 reaches is reported. Its server is started here too, with its defaults: commits wait for the disk.
 """
 
@@ -36,6 +37,7 @@ from orchestrator.decisions import DecisionCore
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.service import ServiceSettings
 from policies.baselines import RandomPolicy
+from tests.api_keys import make_key
 from tests.postgresql_server import postgresql_server
 
 ROOT = Path(__file__).parents[1]
@@ -53,11 +55,12 @@ def main() -> None:
     arguments.add_argument("--database", help=argparse.SUPPRESS)
     arguments.add_argument("--load", type=int, help=argparse.SUPPRESS)
     arguments.add_argument("--server", type=int, help=argparse.SUPPRESS)
+    arguments.add_argument("--key", help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.serve:
         _serve(given.serve, given.database)
     elif given.load:
-        asyncio.run(_load(given.load, given.seconds, given.server))
+        asyncio.run(_load(given.load, given.seconds, given.server, given.key))
     else:
         _compare(given.seconds, given.rounds, given.databases)
 
@@ -70,9 +73,10 @@ def _compare(seconds: float, rounds: int, databases: list[str]) -> None:
         if "postgresql" in databases:
             server = stack.enter_context(postgresql_server(durable=True))
             urls["postgresql"] = server.url(server.create())
+        keys = {"echo": "none", **{kind: make_key(urls[kind], "decide,events") for kind in databases}}
         for _ in range(rounds):
             for kind, measured in rates.items():
-                rate, p50, p99, cpu = _round(kind, urls[kind], seconds)
+                rate, p50, p99, cpu = _round(kind, urls[kind], seconds, keys[kind])
                 measured.append(rate)
                 print(f"{kind:>10}: {rate:6.0f} requests/s, p50 {p50:5.1f} ms, p99 {p99:6.1f} ms, CPU {cpu:4.0f} us")
     middle = {kind: sorted(measured)[len(measured) // 2] for kind, measured in rates.items()}
@@ -83,7 +87,7 @@ def _compare(seconds: float, rounds: int, databases: list[str]) -> None:
     sys.exit(ratios.get("sqlite", REQUIRED) < REQUIRED)
 
 
-def _round(kind: str, database: str, seconds: float) -> tuple[float, float, float, float]:
+def _round(kind: str, database: str, seconds: float, key: str) -> tuple[float, float, float, float]:
     command = [sys.executable, "-m", "benchmarks.api_throughput"]
     serve = [*command, "--serve", kind, "--database", database]
     with subprocess.Popen(serve, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
@@ -91,6 +95,7 @@ def _round(kind: str, database: str, seconds: float) -> tuple[float, float, floa
             lines = server.stdout or ()
             port = next(int(found[1]) for line in lines if (found := re.match(r"port (\d+)", line)))
             load = [*command, "--load", str(port), "--seconds", str(seconds), "--server", str(server.pid)]
+            load += ["--key", key]
             answer = subprocess.run(load, cwd=ROOT, check=True, capture_output=True, text=True)
         finally:
             server.send_signal(signal.SIGTERM)
@@ -153,12 +158,12 @@ def _echo_app() -> FastAPI:
     return app
 
 
-async def _load(port: int, seconds: float, server: int) -> None:
+async def _load(port: int, seconds: float, server: int, key: str) -> None:
     """Raw sockets, keep-alive: the generator must not be what is measured."""
     events = [{"event_id": f"e{i}", "customer_id": f"customer-{i}", "type": "visit"} for i in range(CUSTOMERS)]
     for start in range(0, CUSTOMERS, 500):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        await _exchange(reader, writer, _request("/v1/events", json.dumps(events[start : start + 500])))
+        await _exchange(reader, writer, _request("/v1/events", json.dumps(events[start : start + 500]), key))
         writer.close()
     requests = [
         _request(
@@ -170,6 +175,7 @@ async def _load(port: int, seconds: float, server: int) -> None:
                     "context": {"device": "mobile", "hour": 18, "category": "pantry"},
                 }
             ),
+            key,
         )
         for i in range(CUSTOMERS)
     ]
@@ -212,9 +218,9 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         raise SystemExit(f"{head.decode()}{body.decode()}")
 
 
-def _request(path: str, body: str) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return (head + body).encode()
+def _request(path: str, body: str, key: str) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n{body}".encode()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ OrchestratorError
 ├── ExpressionError    an expression that cannot be understood, with the name or part and the fix
 ├── EventError         an event that cannot be applied, with its record and field
 ├── ContextError       a request's context that cannot be encoded, with its record and field
+├── AccessError        a key, or what a key may do, that cannot be used
 └── DataImportError    outside data that is missing, damaged or of another shape
 """
 
@@ -38,6 +39,10 @@ class EventError(OrchestratorError):
 
 class ContextError(OrchestratorError):
     """A request's context cannot be encoded."""
+
+
+class AccessError(OrchestratorError):
+    """A key, or what a key may do, cannot be used."""
 
 
 class DataImportError(OrchestratorError):

@@ -11,6 +11,8 @@ from orchestrator.storage.database import read_url
 # Makes an empty database of today one of before there were migrations.
 TO_SCHEMA_1 = (
     "DROP TABLE alembic_version",
+    "DROP TABLE audit_log",
+    "DROP TABLE api_keys",
     "DROP TABLE contacts",
     "DROP TABLE stated",
     "DROP INDEX events_of_customer",

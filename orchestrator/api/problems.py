@@ -133,6 +133,8 @@ def problem_media_types(schema: dict[str, Any]) -> dict[str, Any]:
 
 TITLES = {
     400: "Malformed request",
+    401: "No usable key",
+    403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
@@ -201,7 +203,8 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_crash)
 
 
-def _answer(request: Request, error: ProblemError) -> Response:
+def problem_response(request: Request, error: ProblemError) -> Response:
+    """The problem as an answer, for code that is not inside a route."""
     problem = Problem(
         type=f"urn:journey:problem:{error.kind}",
         title=TITLES.get(error.status_code, "Error") if error.kind not in _REFUSAL_TITLES else _title(error.kind),
@@ -229,7 +232,7 @@ def _title(kind: str) -> str:
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     if isinstance(error, ProblemError):
-        return _answer(request, error)
+        return problem_response(request, error)
     path = request.url.path
     if error.status_code == 404:
         found = ProblemError(404, "no-such-path", detail=f"there is nothing at {path}", fix="see /docs for the paths")
@@ -246,25 +249,25 @@ async def _on_http(request: Request, error: Exception) -> Response:
         found = ProblemError(
             error.status_code, "http-error", detail=error.detail, fix="see /docs", headers=error.headers
         )
-    return _answer(request, found)
+    return problem_response(request, found)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
-    return _answer(request, invalid(_field_problem(e) for e in error.errors()))
+    return problem_response(request, invalid(_field_problem(e) for e in error.errors()))
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, service.ServiceError)  # noqa: S101 - registered for this class
     status, kind, fix = _REFUSALS[type(error)]
     headers = {"Retry-After": "1"} if status == 503 else None
-    return _answer(request, ProblemError(status, kind, detail=str(error), fix=fix, headers=headers))
+    return problem_response(request, ProblemError(status, kind, detail=str(error), fix=fix, headers=headers))
 
 
 async def _on_crash(request: Request, error: Exception) -> Response:
     request_id = request.scope.get("journey.request_id", "")
     log.error("request failed", request_id=request_id, error_type=type(error).__name__)
-    return _answer(
+    return problem_response(
         request,
         ProblemError(
             500,

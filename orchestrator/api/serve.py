@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import gc
 import logging
+from ipaddress import ip_address
 
 import structlog
 import uvicorn
 
 from orchestrator.api.app import create_app
+from orchestrator.errors import AccessError
 from orchestrator.service.service import Service, ServiceSettings
 
 
-def serve(settings: ServiceSettings) -> None:
+def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; requests already accepted are finished first.
 
     One process, in which one thread decides; several may share a database, each on a port of its own.
 
     Args:
         settings: `settings.retailer.serving` says where to listen.
+        dev: let everybody in, without a key; only where nobody else can connect.
 
     Raises:
+        AccessError: nobody would be let in, or everybody on the network.
         StorageError: the database cannot be used.
     """
     serving = settings.retailer.serving
+    if dev and not _is_loopback(serving.host):
+        raise AccessError(
+            f"--dev lets everybody in, and host {serving.host} can be reached from elsewhere; set host: 127.0.0.1 in "
+            "serving.yaml, or make a key with `journey keys create` and leave --dev out"
+        )
     # The application opens it too, but an error there comes out of uvicorn as a traceback and exit code 3.
-    Service(settings).check_database()
+    if not (Service(settings).has_usable_key() or dev):
+        raise AccessError(
+            "the database holds no usable key, so nobody could ask; make one with `journey keys create NAME --scopes "
+            "decide,events,outcomes` and the same --config and --database, or try it out with `journey serve --dev`"
+        )
     configure_logging()
-    app = create_app(settings)
+    app = create_app(settings, dev=dev)
     tune_process()
     uvicorn.run(
         app,
@@ -39,6 +52,13 @@ def serve(settings: ServiceSettings) -> None:
         log_config=None,
         timeout_graceful_shutdown=30,
     )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def tune_process() -> None:

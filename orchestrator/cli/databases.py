@@ -25,7 +25,7 @@ def upgrade(config: ConfigOption = Path("configs/retail"), database: DatabaseOpt
     """
     from orchestrator.storage.database import upgrade_database
 
-    found, now = upgrade_database(_retailer(config, database).serving.database)
+    found, now = upgrade_database(retailer_at(config, database).serving.database)
     before = "empty" if found is None else f"schema {found}"
     typer.echo(f"schema {now}, already up to date" if found == now else f"{before} -> schema {now}")
 
@@ -44,7 +44,7 @@ def backup(
     """
     from orchestrator.storage.database import back_up_database
 
-    back_up_database(_retailer(config, database).serving.database, file)
+    back_up_database(retailer_at(config, database).serving.database, file)
     typer.echo(f"{file}: {file.stat().st_size:,} bytes")
 
 
@@ -63,7 +63,7 @@ def check(
     from orchestrator.storage.database import open_database
     from orchestrator.storage.tables import SCHEMA_VERSION
 
-    retailer = _retailer(config, database)
+    retailer = retailer_at(config, database)
     engine = open_database(retailer.serving.database, create=False)
     found = check_database(engine, ProfileSchema.from_retailer(retailer), sample=sample)
     engine.dispose()
@@ -78,7 +78,8 @@ def check(
     typer.echo("no faults")
 
 
-def _retailer(config: Path, database: str | None) -> Retailer:
+def retailer_at(config: Path, database: str | None) -> Retailer:
+    """The configuration, with the database given on the command line if there is one."""
     from orchestrator.config import load_retailer
 
     given = {} if database is None else {"JOURNEY__SERVING__DATABASE": database}

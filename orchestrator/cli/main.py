@@ -13,6 +13,7 @@ from orchestrator.cli.comparing import compare_command
 from orchestrator.cli.configuration import config_app
 from orchestrator.cli.databases import db_app
 from orchestrator.cli.importing import import_app
+from orchestrator.cli.keys import keys_app
 from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
 from orchestrator.cli.running import demo_command, serve_command, ui_command
 from orchestrator.cli.simulating import scenarios_command, simulate_command
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(config_app, name="config")
 app.add_typer(import_app, name="import")
 app.add_typer(db_app, name="db")
+app.add_typer(keys_app, name="keys")
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("replay")(replay_command)

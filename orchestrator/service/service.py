@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,8 @@ from types import TracebackType
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestrator.access.key_ring import KeyRing
+from orchestrator.access.keys import ApiKey
 from orchestrator.config import Retailer
 from orchestrator.decisions import DecisionCore
 from orchestrator.profiles import ProfileSchema
@@ -25,6 +27,7 @@ from orchestrator.service.serving_policy import ChampionWatcher, PolicyHolder
 from orchestrator.service.writer import Writer
 from orchestrator.storage.database import READ_ONLY, open_database
 from orchestrator.storage.errors import SchemaError
+from orchestrator.storage.key_rows import note_used, read_keys
 from orchestrator.storage.log import keep_layout, read_decisions, read_outcomes
 from orchestrator.storage.tables import Row, customers, schema_version
 from policies.policy import Policy
@@ -57,6 +60,8 @@ class Service:
         self.schema = ProfileSchema.from_retailer(settings.retailer)
         self.core = DecisionCore(settings.retailer, self.schema)
         self.policies = PolicyHolder()
+        # Not started here: who needs no keys does not read them.
+        self.keys = KeyRing(load=self._read_keys, note=self._note_used, clock=settings.clock)
         self._watcher = ChampionWatcher(
             self.policies,
             champion=settings.champion,
@@ -100,6 +105,19 @@ class Service:
             StorageError: it cannot be used, or holds profiles of another configuration.
         """
         self._open().dispose()
+
+    def has_usable_key(self) -> bool:
+        """Whether the database holds a key that would let somebody in.
+
+        Raises:
+            StorageError: the database cannot be used.
+        """
+        engine = self._open()
+        with engine.connect() as connection:
+            found = read_keys(connection)
+        engine.dispose()
+        now = self.settings.clock()
+        return any(not key.fault(now) for key in found.values())
 
     async def decide(self, job: DecisionJob) -> DecisionMade:
         """Decide; durable when this returns.
@@ -165,6 +183,14 @@ class Service:
                 "profiles.yaml changed); restore the configuration or choose another database"
             )
         return engine
+
+    def _read_keys(self) -> dict[str, ApiKey]:
+        with self._reading.connect() as connection:
+            return read_keys(connection)
+
+    def _note_used(self, used: Mapping[str, float]) -> None:
+        with self._engine.begin() as connection:
+            note_used(connection, used)
 
     def _read_decision(self, decision_id: str) -> tuple[DecisionMade, list[Row]]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from orchestrator.storage.audit_log import AuditEntry, log_act, this_user
 from orchestrator.storage.dialects import dialect_named, dialect_of
 from orchestrator.storage.errors import StorageError
 from orchestrator.storage.migrating import found_version, migrate, require_current
@@ -77,6 +79,10 @@ def upgrade_database(url: str) -> tuple[int | None, int]:
         found = found_version(connection)
         if found is None or found < SCHEMA_VERSION:
             migrate(connection, found=found)
+            before = "empty" if found is None else f"schema {found}"
+            log_act(
+                connection, AuditEntry(time.time(), this_user(), "database upgraded", f"{before} -> {SCHEMA_VERSION}")
+            )
         else:
             require_current(found)
     engine.dispose()

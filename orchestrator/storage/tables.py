@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 5
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -135,4 +135,30 @@ contacts = Table(
     Column("cancelled_at", Double, comment="the earliest reported"),
     Column("last_at", Double, nullable=False, comment="the latest of decided, sent and seen"),
     Index("contacts_of_customer", "customer_id", "last_at"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("scopes", String, nullable=False, comment="separated by commas"),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the secret"),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("last_used_at", Double, comment="rounded down to the hour"),
+    Column("rate_limit", Integer, comment="requests per `rate_window`"),
+    Column("rate_window", Double, comment="seconds"),
+)
+
+# Only ever added to: the database itself refuses everything else.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("sequence", _counted, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("who", String, nullable=False, comment="id of a key, or `cli:` and a user of the operating system"),
+    Column("what", String, nullable=False),
+    Column("target", String, nullable=False, comment="what it was done to; of a customer, a keyed digest of the id"),
 )
