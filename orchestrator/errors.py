@@ -14,16 +14,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from orchestrator.database_urls import without_passwords
+
 
 class OrchestratorError(Exception):
-    """Anything this package refuses to do; the message says what was wrong, where, and the fix."""
+    """Anything this package refuses to do; the message says what was wrong, where, and the fix.
+
+    No message shows the password of a database, whatever it quotes.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_passwords(message))
 
 
 class ConfigError(OrchestratorError):
     """A retailer's configuration cannot be used; `problems` holds every reason, one sentence each."""
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(without_passwords(problem) for problem in problems)
         count = len(self.problems)
         head = "1 problem" if count == 1 else f"{count} problems"
         super().__init__(f"{head} in the configuration:\n" + "\n".join(f"  {problem}" for problem in self.problems))

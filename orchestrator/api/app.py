@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from orchestrator.api.access import Access
 from orchestrator.api.docs import add_docs
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
 from orchestrator.api.routes import decisions, events, health, outcomes, policy
 from orchestrator.api.scopes import describe_scopes
+from orchestrator.api.security_headers import SecurityHeaders
 from orchestrator.api.tracing import RequestIds
 from orchestrator.service.service import Service, ServiceSettings
 
@@ -35,6 +37,10 @@ class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         schema = problem_media_types(super().openapi())
         return schema if self.state.dev else describe_scopes(schema)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        # Outside of Starlette's own outermost, which answers crashes.
+        return SecurityHeaders(super().build_middleware_stack())
 
 
 def create_app(settings: ServiceSettings, *, dev: bool = False) -> FastAPI:
@@ -71,7 +77,7 @@ def create_app(settings: ServiceSettings, *, dev: bool = False) -> FastAPI:
     app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
     app.state.dev = dev
     if not dev:
-        app.add_middleware(Access)
+        app.add_middleware(Access, clock=settings.clock)
     app.add_middleware(RequestIds)
     add_problem_handlers(app)
     for routes in (decisions, events, outcomes, policy, health):

@@ -141,6 +141,7 @@ TITLES = {
     413: "Body too large",
     415: "Unsupported media type",
     422: "Invalid request",
+    429: "Too many requests",
     500: "Internal error",
     503: "Temporarily unavailable",
 }
@@ -233,15 +234,14 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     if isinstance(error, ProblemError):
         return problem_response(request, error)
-    path = request.url.path
     if error.status_code == 404:
-        found = ProblemError(404, "no-such-path", detail=f"there is nothing at {path}", fix="see /docs for the paths")
+        found = ProblemError(404, "no-such-path", detail="there is nothing at this path", fix="see /docs for the paths")
     elif error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
         found = ProblemError(
             405,
             "method-not-allowed",
-            detail=f"{path} does not answer {request.method}",
+            detail=f"this path does not answer {request.method}",
             fix=f"use {allowed}",
             headers=error.headers,
         )

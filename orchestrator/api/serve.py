@@ -10,6 +10,8 @@ import structlog
 import uvicorn
 
 from orchestrator.api.app import create_app
+from orchestrator.api.connections import BoundedProtocol
+from orchestrator.database_urls import without_passwords
 from orchestrator.errors import AccessError
 from orchestrator.service.service import Service, ServiceSettings
 
@@ -47,7 +49,8 @@ def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
         host=serving.host,
         port=serving.port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
+        server_header=False,
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=30,
@@ -59,6 +62,10 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _hide_passwords(_logger: object, _method: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {name: without_passwords(value) if isinstance(value, str) else value for name, value in entry.items()}
 
 
 def tune_process() -> None:
@@ -75,6 +82,7 @@ def configure_logging() -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        _hide_passwords,
     ]
     handler = logging.StreamHandler()
     handler.setFormatter(

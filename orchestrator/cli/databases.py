@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.database_urls import without_passwords
+
 if TYPE_CHECKING:
     from orchestrator.config import Retailer
 
@@ -67,7 +69,7 @@ def check(
     engine = open_database(retailer.serving.database, create=False)
     found = check_database(engine, ProfileSchema.from_retailer(retailer), sample=sample)
     engine.dispose()
-    typer.echo(f"{engine.url}: schema {SCHEMA_VERSION}")
+    typer.echo(f"{without_passwords(str(engine.url))}: schema {SCHEMA_VERSION}")
     for table, count in found.rows.items():
         typer.echo(f"{table:16} {count:>12,} rows")
     typer.echo(f"{found.replayed:,} profiles compared with their events")

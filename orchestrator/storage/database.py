@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,17 +29,16 @@ def read_url(url: str) -> URL:
     Raises:
         StorageError: it is of no database this program can use.
     """
-    shown = re.sub(r"//([^/@]*):[^@]*@", r"//\1:***@", url)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise StorageError(f"database URL {shown!r} cannot be read; {_EXAMPLES}") from error
+        raise StorageError(f"database URL {url!r} cannot be read; {_EXAMPLES}") from error
     named = bool(parsed.database) and parsed.database != ":memory:"
     if parsed.drivername == "sqlite" and named:
         return parsed
     if parsed.drivername in {"postgresql", "postgresql+psycopg"} and named:
         return parsed.set(drivername="postgresql+psycopg")
-    raise StorageError(f"database URL {shown!r} names no SQLite file and no PostgreSQL database; {_EXAMPLES}")
+    raise StorageError(f"database URL {url!r} names no SQLite file and no PostgreSQL database; {_EXAMPLES}")
 
 
 def open_database(url: str, *, create: bool = True) -> Engine:
