@@ -12,6 +12,10 @@ from orchestrator.storage.database import read_url
 TO_SCHEMA_1 = (
     "DROP TABLE alembic_version",
     "DROP TABLE audit_log",
+    "DROP TABLE database_secrets",
+    "DROP TABLE decision_statistics",
+    "DROP INDEX decisions_of_customer",
+    "DROP INDEX idempotency_of_decision",
     "DROP TABLE api_keys",
     "DROP TABLE contacts",
     "DROP TABLE stated",

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from orchestrator.api.access import Access
 from orchestrator.api.docs import add_docs
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
-from orchestrator.api.routes import decisions, events, health, outcomes, policy
+from orchestrator.api.routes import customers, decisions, events, health, outcomes, policy
 from orchestrator.api.scopes import describe_scopes
 from orchestrator.api.security_headers import SecurityHeaders
 from orchestrator.api.tracing import RequestIds
@@ -80,7 +80,7 @@ def create_app(settings: ServiceSettings, *, dev: bool = False) -> FastAPI:
         app.add_middleware(Access, clock=settings.clock)
     app.add_middleware(RequestIds)
     add_problem_handlers(app)
-    for routes in (decisions, events, outcomes, policy, health):
+    for routes in (decisions, events, outcomes, customers, policy, health):
         app.include_router(routes.router)
     add_docs(app)
     return app

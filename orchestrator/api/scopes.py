@@ -26,6 +26,9 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("POST", "/v1/import"): Scope.EVENTS,
     ("POST", "/v1/outcomes"): Scope.OUTCOMES,
     ("GET", "/v1/policy"): Scope.POLICY,
+    ("GET", "/v1/customers/{customer_id}"): Scope.CUSTOMERS,
+    ("GET", "/v1/customers/{customer_id}/export"): Scope.CUSTOMERS,
+    ("DELETE", "/v1/customers/{customer_id}"): Scope.CUSTOMERS,
     ("GET", "/metrics"): Scope.METRICS,
 }
 # Of the templates, what comes before the first parameter; the longest first.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,8 @@ import typer
 from orchestrator.database_urls import without_passwords
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from orchestrator.config import Retailer
 
 db_app = typer.Typer(help="Upgrade, back up and check the database of a service.", no_args_is_help=True)
@@ -86,3 +90,15 @@ def retailer_at(config: Path, database: str | None) -> Retailer:
 
     given = {} if database is None else {"JOURNEY__SERVING__DATABASE": database}
     return load_retailer(config, environment={**os.environ, **given})
+
+
+@contextmanager
+def database_at(config: Path, database: str | None, *, make: bool = False) -> Iterator[Engine]:
+    """The database of the configuration, for the length of the block."""
+    from orchestrator.storage.database import open_database
+
+    engine = open_database(retailer_at(config, database).serving.database, create=make)
+    try:
+        yield engine
+    finally:
+        engine.dispose()

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.databases import ConfigOption, DatabaseOption, retailer_at
+from orchestrator.cli.databases import ConfigOption, DatabaseOption, database_at
 from orchestrator.cli.options import terminal
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from orchestrator.access.keys import ApiKey
 
 keys_app = typer.Typer(help="Make, list and revoke the keys of channels.", no_args_is_help=True)
@@ -63,7 +59,7 @@ def create(
         expires_in=expires_in,
         rate=None if rate is None else read_rate(rate),
     )
-    with _database(config, database, make=True) as engine, engine.begin() as connection:
+    with database_at(config, database, make=True) as engine, engine.begin() as connection:
         add_key(connection, key, who=this_user())
     typer.echo(f"{key.id} ({name}): {write_scopes(key.scopes)}; the key, which is not shown again:", err=True)
     typer.echo(text)
@@ -80,7 +76,7 @@ def list_(config: ConfigOption = DEFAULT_CONFIG, database: DatabaseOption = None
     from orchestrator.access.scopes import write_scopes
     from orchestrator.storage.key_rows import read_keys
 
-    with _database(config, database) as engine, engine.connect() as connection:
+    with database_at(config, database) as engine, engine.connect() as connection:
         keys = read_keys(connection)
     table = Table("id", "name", "scopes", "made", "expires", "last used (hour)", "rate", "state")
     for key in keys.values():
@@ -110,7 +106,7 @@ def revoke(
     from orchestrator.storage.audit_log import this_user
     from orchestrator.storage.key_rows import revoke_key
 
-    with _database(config, database) as engine, engine.begin() as connection:
+    with database_at(config, database) as engine, engine.begin() as connection:
         done = revoke_key(connection, key_id, who=this_user(), now=time.time())
     typer.echo(f"{key_id}: {'revoked' if done else 'was revoked before'}")
 
@@ -118,6 +114,7 @@ def revoke(
 @keys_app.command("log")
 def log_(
     last: Annotated[int, typer.Option(min=1, help="How many of the latest acts.")] = 100,
+    customer: Annotated[str | None, typer.Option(help="Only what was done to the customer with this id.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     database: DatabaseOption = None,
 ) -> None:
@@ -128,24 +125,15 @@ def log_(
     from rich.table import Table
 
     from orchestrator.storage.audit_log import read_acts
+    from orchestrator.storage.erasing import customer_digest
 
-    with _database(config, database) as engine, engine.connect() as connection:
-        acts = read_acts(connection, last=last)
+    with database_at(config, database) as engine, engine.connect() as connection:
+        target = None if customer is None else customer_digest(connection, customer)
+        acts = read_acts(connection, last=last, target=target)
     table = Table("when", "who", "what", "target")
     for act in acts:
         table.add_row(_time(act.at, "seconds"), act.who, act.what, act.target)
     terminal().print(table)
-
-
-@contextmanager
-def _database(config: Path, database: str | None, *, make: bool = False) -> Iterator[Engine]:
-    from orchestrator.storage.database import open_database
-
-    engine = open_database(retailer_at(config, database).serving.database, create=make)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _state(key: ApiKey) -> str:

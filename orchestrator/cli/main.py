@@ -11,6 +11,7 @@ from orchestrator.cli.ablating import ablate_command
 from orchestrator.cli.calibrating import calibrate_command, fidelity_command
 from orchestrator.cli.comparing import compare_command
 from orchestrator.cli.configuration import config_app
+from orchestrator.cli.customers import customers_app
 from orchestrator.cli.databases import db_app
 from orchestrator.cli.importing import import_app
 from orchestrator.cli.keys import keys_app
@@ -32,6 +33,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(import_app, name="import")
 app.add_typer(db_app, name="db")
 app.add_typer(keys_app, name="keys")
+app.add_typer(customers_app, name="customers")
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("replay")(replay_command)

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.profiles import Events
 from orchestrator.service.layout import Layout
+from orchestrator.storage.erasing import Erased
 from policies.arrays import BoolArray, Float32Array, Float64Array
 
 
@@ -66,7 +67,15 @@ class OutcomesJob:
     outcomes: Sequence[Outcome]
 
 
-Job = DecisionJob | EventsJob | OutcomesJob
+@dataclass(frozen=True, slots=True)
+class ErasureJob:
+    """Erase everything about a customer; `who` asked for it."""
+
+    customer_id: str
+    who: str
+
+
+Job = DecisionJob | EventsJob | OutcomesJob | ErasureJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +119,4 @@ class Recorded:
     new: tuple[bool, ...]
 
 
-Answer = DecisionMade | Recorded
+Answer = DecisionMade | Recorded | Erased

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.access.key_ring import KeyRing
@@ -18,17 +19,30 @@ from orchestrator.config import Retailer
 from orchestrator.decisions import DecisionCore
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.contact_facts import ContactReader
+from orchestrator.service.customers import CustomerSummary, export_customer, log_export, read_customer
 from orchestrator.service.deciding import Decider, made_from_row
-from orchestrator.service.errors import StorageUnavailableError, UnknownDecisionError
+from orchestrator.service.errors import StorageUnavailableError, UnknownCustomerError, UnknownDecisionError
 from orchestrator.service.gathering import Gatherer
-from orchestrator.service.jobs import Answer, DecisionJob, DecisionMade, EventsJob, Job, OutcomesJob, Recorded
+from orchestrator.service.jobs import (
+    Answer,
+    DecisionJob,
+    DecisionMade,
+    ErasureJob,
+    EventsJob,
+    Job,
+    OutcomesJob,
+    Recorded,
+)
 from orchestrator.service.layout import Layout
 from orchestrator.service.serving_policy import ChampionWatcher, PolicyHolder
 from orchestrator.service.writer import Writer
 from orchestrator.storage.database import READ_ONLY, open_database
+from orchestrator.storage.dialects import dialect_of
+from orchestrator.storage.erasing import Erased
 from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.key_rows import note_used, read_keys
 from orchestrator.storage.log import keep_layout, read_decisions, read_outcomes
+from orchestrator.storage.personal import is_held
 from orchestrator.storage.tables import Row, customers, schema_version
 from policies.policy import Policy
 from policies.vw_policy import VWPolicy
@@ -148,6 +162,37 @@ class Service:
         """
         return await asyncio.to_thread(self._read_decision, decision_id)
 
+    async def read_customer(self, customer_id: str) -> CustomerSummary:
+        """What is known of a customer now.
+
+        Raises:
+            UnknownCustomerError: nothing.
+        """
+        found = await asyncio.to_thread(self._read_customer, customer_id)
+        if found is None:
+            raise UnknownCustomerError("no event of this customer was ever received")
+        return found
+
+    async def export_customer(self, customer_id: str, *, who: str) -> Iterator[dict[str, Any]]:
+        """Everything held about a customer, row by row; iterating reads the database.
+
+        Raises:
+            UnknownCustomerError: nothing is.
+        """
+        await asyncio.to_thread(self._begin_export, customer_id, who)
+        return self._exported(customer_id)
+
+    async def erase_customer(self, customer_id: str, *, who: str) -> tuple[Erased, bool]:
+        """Erase everything about a customer; whether the bytes are gone from the storage, too.
+
+        Raises:
+            ServiceError: refused; nothing was erased.
+        """
+        erased = await self._gatherer.submit(ErasureJob(customer_id, who))
+        assert isinstance(erased, Erased)  # noqa: S101 - narrows the type
+        wiped = await asyncio.to_thread(dialect_of(self._engine).wipe, self._engine, erased.traces)
+        return erased, wiped
+
     async def check_ready(self) -> None:
         """Check that decisions can be made.
 
@@ -201,6 +246,29 @@ class Service:
                 return made_from_row(found), read_outcomes(connection, decision_id)
         except SQLAlchemyError as error:
             raise StorageUnavailableError("the database cannot be read") from error
+
+    def _read_customer(self, customer_id: str) -> CustomerSummary | None:
+        try:
+            with self._seeing_one_moment() as connection:
+                return read_customer(connection, self.schema, customer_id, now=self.settings.clock())
+        except SQLAlchemyError as error:
+            raise StorageUnavailableError("the database cannot be read") from error
+
+    def _begin_export(self, customer_id: str, who: str) -> None:
+        try:
+            with self._engine.begin() as connection:
+                if not is_held(connection, customer_id):
+                    raise UnknownCustomerError("nothing is held about this customer")
+                log_export(connection, customer_id, who=who, now=self.settings.clock())
+        except SQLAlchemyError as error:
+            raise StorageUnavailableError("the database refused the write") from error
+
+    def _exported(self, customer_id: str) -> Iterator[dict[str, Any]]:
+        with self._seeing_one_moment() as connection:
+            yield from export_customer(connection, self.schema, customer_id)
+
+    def _seeing_one_moment(self) -> Connection:
+        return self._engine.connect().execution_options(**dialect_of(self._engine).snapshot())
 
     def _read_database(self) -> None:
         try:

@@ -10,10 +10,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.deciding import Decider
 from orchestrator.service.errors import ServiceError, StorageUnavailableError
-from orchestrator.service.jobs import Answer, DecisionJob, EventsJob, Job, OutcomesJob
+from orchestrator.service.jobs import Answer, DecisionJob, ErasureJob, EventsJob, Job, OutcomesJob
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.recording import decided_from, record_events, record_outcomes
 from orchestrator.storage.dialects import dialect_of
+from orchestrator.storage.erasing import erase_customer
 from orchestrator.storage.log import read_decided, serialise
 
 _ATTEMPTS = 5
@@ -76,12 +77,14 @@ class Writer:
         events = [(i, job) for i, job in enumerate(jobs) if isinstance(job, EventsJob)]
         outcomes = [(i, job) for i, job in enumerate(jobs) if isinstance(job, OutcomesJob)]
         decisions = [(i, job) for i, job in enumerate(jobs) if isinstance(job, DecisionJob)]
+        erasures = [(i, job) for i, job in enumerate(jobs) if isinstance(job, ErasureJob)]
         with connection.begin():
             ids = [outcome.decision_id for _, job in outcomes for outcome in job.outcomes]
             decided = decided_from(read_decided(connection, ids))
             customers = [job.customer_id for _, job in decisions]
             customers += [customer for _, job in events for customer in job.events.customers.tolist()]
             customers += [of.customer_id for of in decided.values()]
+            customers += [job.customer_id for _, job in erasures]
             serialise(
                 connection,
                 customer_ids=customers,
@@ -106,4 +109,7 @@ class Writer:
                 made = self._decider.decide(connection, profiles, [job for _, job in decisions], now=now)
                 answers.update(zip([i for i, _ in decisions], made, strict=True))
             profiles.write(layout=self._profile_layout, now=now)
+            # Last, so that nothing about them is written afterwards.
+            for i, job in erasures:
+                answers[i] = erase_customer(connection, job.customer_id, who=job.who, now=now)
         return [answers[i] for i in range(len(jobs))]

@@ -24,10 +24,12 @@ def log_act(connection: Connection, entry: AuditEntry) -> None:
     connection.execute(insert(audit_log).values(entry._asdict()))
 
 
-def read_acts(connection: Connection, *, last: int) -> list[AuditEntry]:
-    """The last acts, oldest first."""
-    columns = [audit_log.c[name] for name in AuditEntry._fields]
-    rows = connection.execute(select(*columns).order_by(audit_log.c.sequence.desc()).limit(last)).all()
+def read_acts(connection: Connection, *, last: int, target: str | None = None) -> list[AuditEntry]:
+    """The last acts, oldest first; all, or those on one target."""
+    query = select(*(audit_log.c[name] for name in AuditEntry._fields)).order_by(audit_log.c.sequence.desc())
+    if target is not None:
+        query = query.where(audit_log.c.target == target)
+    rows = connection.execute(query.limit(last)).all()
     return [AuditEntry._make(row) for row in reversed(rows)]
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -95,6 +95,7 @@ decisions = Table(
     Column("reasons", LargeBinary, nullable=False, comment="uint8 (A,), 0 where eligible"),
     Column("scores", LargeBinary, nullable=False, comment="float32 (A,)"),
     Column("distribution", LargeBinary, nullable=False, comment="float64 (A,)"),
+    Index("decisions_of_customer", "customer_id", "decided_at"),
 )
 
 idempotency = Table(
@@ -103,6 +104,7 @@ idempotency = Table(
     Column("key", String, primary_key=True),
     Column("fingerprint", String, nullable=False, comment="digest of the request the key was first used with"),
     Column("decision_id", String, ForeignKey("decisions.decision_id"), nullable=False),
+    Index("idempotency_of_decision", "decision_id"),
 )
 
 outcomes = Table(
@@ -161,4 +163,22 @@ audit_log = Table(
     Column("who", String, nullable=False, comment="id of a key, or `cli:` and a user of the operating system"),
     Column("what", String, nullable=False),
     Column("target", String, nullable=False, comment="what it was done to; of a customer, a keyed digest of the id"),
+)
+
+# What is left of the decisions of customers who were erased.
+decision_statistics = Table(
+    "decision_statistics",
+    metadata,
+    Column("day", String, primary_key=True, comment="UTC, like 2026-11-20"),
+    Column("action", String, primary_key=True, comment="id"),
+    Column("policy_version", String, primary_key=True),
+    Column("experiment_group", String, primary_key=True, comment="empty where the decision was of none"),
+    Column("decisions", Integer, nullable=False, comment="how many"),
+)
+
+database_secrets = Table(
+    "database_secrets",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )
