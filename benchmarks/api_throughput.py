@@ -29,6 +29,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from orchestrator.api.app import create_app
+from orchestrator.api.connections import BoundedProtocol
 from orchestrator.api.models.decisions import DecisionRequest, DecisionResponse
 from orchestrator.api.models.events import EventsRequest
 from orchestrator.api.serve import tune_process
@@ -107,7 +108,8 @@ def _serve(kind: str, database: str) -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     app = _echo_app() if kind == "echo" else _journey_app(database)
     print("port", listening.getsockname()[1], flush=True)
-    config = uvicorn.Config(app, loop="uvloop", http="httptools", access_log=False, log_level="warning")
+    http = "httptools" if kind == "echo" else BoundedProtocol  # as `journey serve`
+    config = uvicorn.Config(app, loop="uvloop", http=http, access_log=False, log_level="warning")
     if kind != "echo":
         tune_process()  # as `journey serve` does
     uvicorn.Server(config).run(sockets=[listening])

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from orchestrator.api.access import Access
 from orchestrator.api.docs import add_docs
+from orchestrator.api.local_only import LocalOnly
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
 from orchestrator.api.routes import customers, decisions, events, health, outcomes, policy
 from orchestrator.api.scopes import describe_scopes
@@ -48,7 +49,7 @@ def create_app(settings: ServiceSettings, *, dev: bool = False) -> FastAPI:
 
     Args:
         settings: what the service is made of.
-        dev: let everybody in, without a key.
+        dev: let everybody on this machine in, without a key.
     """
 
     @asynccontextmanager
@@ -76,7 +77,9 @@ def create_app(settings: ServiceSettings, *, dev: bool = False) -> FastAPI:
     )
     app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
     app.state.dev = dev
-    if not dev:
+    if dev:
+        app.add_middleware(LocalOnly)
+    else:
         app.add_middleware(Access, clock=settings.clock)
     app.add_middleware(RequestIds)
     add_problem_handlers(app)

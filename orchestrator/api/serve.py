@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import logging
-from ipaddress import ip_address
+import re
 
 import structlog
 import uvicorn
 
 from orchestrator.api.app import create_app
 from orchestrator.api.connections import BoundedProtocol
+from orchestrator.api.local_only import is_loopback
 from orchestrator.database_urls import without_passwords
 from orchestrator.errors import AccessError
 from orchestrator.service.service import Service, ServiceSettings
@@ -30,7 +31,7 @@ def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
         StorageError: the database cannot be used.
     """
     serving = settings.retailer.serving
-    if dev and not _is_loopback(serving.host):
+    if dev and not is_loopback(serving.host):
         raise AccessError(
             f"--dev lets everybody in, and host {serving.host} can be reached from elsewhere; set host: 127.0.0.1 in "
             "serving.yaml, or make a key with `journey keys create` and leave --dev out"
@@ -57,15 +58,13 @@ def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
     )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _hide_secrets(_logger: object, _method: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {name: _harmless(value) if isinstance(value, str) else value for name, value in entry.items()}
 
 
-def _hide_passwords(_logger: object, _method: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {name: without_passwords(value) if isinstance(value, str) else value for name, value in entry.items()}
+def _harmless(text: str) -> str:
+    """Without passwords, and without the rows that PostgreSQL quotes in what it says of a failed write."""
+    return without_passwords(re.sub(r"^DETAIL:.*$", "DETAIL: ***", text, flags=re.MULTILINE))
 
 
 def tune_process() -> None:
@@ -82,7 +81,7 @@ def configure_logging() -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        _hide_passwords,
+        _hide_secrets,
     ]
     handler = logging.StreamHandler()
     handler.setFormatter(

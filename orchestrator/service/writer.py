@@ -68,7 +68,9 @@ class Writer:
                 if attempt + 1 < _ATTEMPTS and dialect_of(self._engine).try_again(error.orig):
                     continue  # undone as a whole; what was in the way is in the log now, and answers
                 if isinstance(error, OperationalError | InterfaceError):
-                    raise StorageUnavailableError(f"the database refused the write: {error.orig}") from error
+                    # Only its first line: PostgreSQL quotes rows in the next ones.
+                    said = str(error.orig).partition("\n")[0]
+                    raise StorageUnavailableError(f"the database refused the write: {said}") from error
                 raise
         raise AssertionError("the last attempt returns or raises")
 

@@ -109,7 +109,10 @@ def serving(retailer: Retailer, champion: Champion) -> Callable[..., AbstractAsy
             dev=dev,
         )
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url="http://t") as c:
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=transport, base_url="http://localhost") as c,
+        ):
             yield Served(client=c, app=app, retailer=of, champion=champion)
 
     return run

@@ -86,13 +86,16 @@ def test_no_log_line_shows_it(monkeypatch):
             raise RuntimeError(f"cannot connect to postgresql://journey:{HIDDEN}@db/journey")
         except RuntimeError:
             structlog.get_logger("ours").exception("failed")
+            refused = "duplicate key\nDETAIL:  Key (customer_id)=(jane-doe) already exists.\nCONTEXT: x"
+            logging.getLogger("theirs").error(refused)
             logging.getLogger("theirs").exception("failed at postgresql://journey:%s@db/journey", HIDDEN)
     finally:
         root.handlers[:], root.level = handlers, level
         structlog.configure(**settings)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert len(lines) == 2
-    assert all("postgresql://journey:***@db/journey" in line["exception"] for line in lines)
+    ours, refused, theirs = lines
+    assert all("postgresql://journey:***@db/journey" in line["exception"] for line in (ours, theirs))
+    assert refused["event"] == "duplicate key\nDETAIL: ***\nCONTEXT: x"
     assert HIDDEN not in stream.getvalue()
 
 

@@ -248,3 +248,23 @@ def test_only_digests_of_keys_are_kept(database_url):
     assert len(secret) * 4 == 256
     assert secret not in str(row)
     assert bytes.fromhex(secret) not in bytes(row["digest"])
+
+
+@ONE_KIND
+def test_without_keys_only_this_machine_may_ask(ask):
+    async def test(served):
+        for host in ("localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "127.9.9.9"):
+            for origin in ({}, {"Origin": "http://localhost:3000"}, {"Origin": "http://[::1]"}):
+                answer = await served.client.post("/v1/events", json=EVENT, headers={"Host": host, **origin})
+                assert answer.status_code == 200, (host, origin, answer.text)
+        for headers in (
+            {"Host": "shop.example"},
+            {"Host": "localhost.shop.example:8080"},
+            {"Host": "192.0.2.1"},
+            {"Host": "["},
+            {"Origin": "https://shop.example"},
+            {"Origin": "null"},
+        ):
+            refused(await served.client.post("/v1/events", json=EVENT, headers=headers), 403)
+
+    ask(test)
