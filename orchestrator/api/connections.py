@@ -62,7 +62,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Measure the head, which may have come in one piece with more behind it."""
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD:
+        head = self._head  # most often this much is enough to know
+        if head > MOST_HEAD:
+            head = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if head > MOST_HEAD:
             self._too_large = True
             raise _HeadTooLargeError
         self._in_head = False
