@@ -3,7 +3,8 @@
     python -m benchmarks.api_throughput [--seconds 3] [--rounds 3] [--databases sqlite postgresql]
 
 Server and load generator are processes of their own; the services run one after the other, in alternating rounds so
-that a noisy machine hits all. Contact rules are those of configs/retail. Measured per service:
+that a noisy machine hits all. Requests carry a key, at which the echo does not look. Contact rules are those of
+configs/retail. Measured per service:
 
 - requests per second of 32 clients that never wait; required on SQLite: 0.4 of the echo's;
 - latency at half of that load, sent evenly; the echo gets as many requests per second. Aim: three times the echo's p99;
@@ -36,6 +37,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from orchestrator.api.app import create_app
+from orchestrator.api.connections import BoundedProtocol
 from orchestrator.api.models.decisions import DecisionRequest, DecisionResponse
 from orchestrator.api.models.events import EventsRequest
 from orchestrator.api.serve import tune_process
@@ -44,6 +46,7 @@ from orchestrator.decisions import DecisionCore
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.service import ServiceSettings
 from policies.baselines import RandomPolicy
+from tests.api_keys import make_key
 from tests.postgresql_server import postgresql_server
 
 ROOT = Path(__file__).parents[1]
@@ -62,12 +65,13 @@ def main() -> None:
     arguments.add_argument("--database", help=argparse.SUPPRESS)
     arguments.add_argument("--load", type=int, help=argparse.SUPPRESS)
     arguments.add_argument("--server", type=int, help=argparse.SUPPRESS)
+    arguments.add_argument("--key", help=argparse.SUPPRESS)
     arguments.add_argument("--pace", type=float, default=0.0, help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.serve:
         _serve(given.serve, given.database)
     elif given.load:
-        asyncio.run(_load(given.load, given.seconds, given.server, given.pace))
+        asyncio.run(_load(given.load, given.seconds, given.server, given.pace, given.key))
     else:
         _compare(given.seconds, given.rounds, given.databases)
 
@@ -81,10 +85,11 @@ def _compare(seconds: float, rounds: int, databases: list[str]) -> None:
         if "postgresql" in databases:
             server = stack.enter_context(postgresql_server(durable=True))
             urls["postgresql"] = server.url(server.create())
+        keys = {"echo": "none", **{kind: make_key(urls[kind], "decide,events") for kind in databases}}
         for _ in range(rounds):
             for kind, measured in found.items():
                 pace = found[databases[0]][-1]["rate"] / 2 if kind == "echo" else 0.0
-                measured.append(now := _round(kind, urls[kind], seconds, pace))
+                measured.append(now := _round(kind, urls[kind], seconds, pace, keys[kind]))
                 print(
                     f"{kind:>10}: {now['rate']:6.0f} requests/s, p50 {now['p50']:5.1f} ms, p99 {now['p99']:6.1f} ms, "
                     f"CPU {now['cpu']:4.0f} us; at {now['pace']:5.0f}/s p50 {now['paced_p50']:4.1f} ms, "
@@ -108,7 +113,7 @@ def _compare(seconds: float, rounds: int, databases: list[str]) -> None:
     sys.exit("sqlite" in databases and middle["sqlite"]["rate"] < REQUIRED * middle["echo"]["rate"])
 
 
-def _round(kind: str, database: str, seconds: float, pace: float) -> dict[str, float]:
+def _round(kind: str, database: str, seconds: float, pace: float, key: str) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.api_throughput"]
     serve = [*command, "--serve", kind, "--database", database]
     with subprocess.Popen(serve, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
@@ -117,7 +122,7 @@ def _round(kind: str, database: str, seconds: float, pace: float) -> dict[str, f
             port = next(int(found[1]) for line in lines if (found := re.match(r"port (\d+)", line)))
             load = [*command, "--load", str(port), "--seconds", str(seconds), "--server", str(server.pid)]
             answer = subprocess.run(
-                [*load, "--pace", str(pace)], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+                [*load, "--pace", str(pace), "--key", key], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
             )
         finally:
             server.send_signal(signal.SIGTERM)
@@ -129,7 +134,8 @@ def _serve(kind: str, database: str) -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     app = _echo_app() if kind == "echo" else _journey_app(database)
     print("port", listening.getsockname()[1], flush=True)
-    config = uvicorn.Config(app, loop="uvloop", http="httptools", access_log=False, log_level="warning")
+    http = "httptools" if kind == "echo" else BoundedProtocol  # as `journey serve`
+    config = uvicorn.Config(app, loop="uvloop", http=http, access_log=False, log_level="warning")
     if kind != "echo":
         tune_process()  # as `journey serve` does
     uvicorn.Server(config).run(sockets=[listening])
@@ -181,12 +187,12 @@ def _echo_app() -> FastAPI:
     return app
 
 
-async def _load(port: int, seconds: float, server: int, pace: float) -> None:
+async def _load(port: int, seconds: float, server: int, pace: float, key: str) -> None:
     """Raw sockets, keep-alive: the generator must not be what is measured. An echo is given the pace it is asked at."""
     events = [{"event_id": f"e{i}", "customer_id": f"customer-{i}", "type": "visit"} for i in range(CUSTOMERS)]
     for start in range(0, CUSTOMERS, 500):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        await _exchange(reader, writer, _request("/v1/events", json.dumps(events[start : start + 500])))
+        await _exchange(reader, writer, _request("/v1/events", json.dumps(events[start : start + 500]), key))
         writer.close()
     bodies = [
         json.dumps(
@@ -198,7 +204,7 @@ async def _load(port: int, seconds: float, server: int, pace: float) -> None:
         )
         for i in range(CUSTOMERS)
     ]
-    requests = [_request("/v1/decisions", body) for body in bodies]
+    requests = [_request("/v1/decisions", body, key) for body in bodies]
     await _run(port, requests, time.perf_counter() + 0.5)
     started, cpu = time.perf_counter(), _cpu_seconds(server)
     waits = await _run(port, requests, started + seconds)
@@ -210,7 +216,7 @@ async def _load(port: int, seconds: float, server: int, pace: float) -> None:
         started = time.perf_counter()
         alone = await _run(port, requests, started + seconds, clients=1)
         found["one"] = len(alone) / (time.perf_counter() - started)
-        found["batch"] = _batch(port, bodies)
+        found["batch"] = _batch(port, bodies, key)
     print(json.dumps(found))
 
 
@@ -219,12 +225,12 @@ def _latencies(waits: list[float], prefix: str) -> dict[str, float]:
     return {f"{prefix}p{share}": waits[len(waits) * share // 100] * 1000 for share in (50, 99)}
 
 
-def _batch(port: int, bodies: list[str]) -> float:
+def _batch(port: int, bodies: list[str], key: str) -> float:
     """Decisions per second of one call, from its first byte to the last of its answer."""
     body = "\n".join(bodies[i % len(bodies)] for i in range(BATCH)).encode()
     connection = HTTPConnection("127.0.0.1", port, timeout=300)
     started = time.perf_counter()
-    connection.request("POST", "/v1/decisions/batch", body, {"Content-Type": "application/x-ndjson"})
+    connection.request("POST", "/v1/decisions/batch", body, {"Content-Type": "application/x-ndjson", "X-API-Key": key})
     answered = connection.getresponse().read().count(b'"decision_id"')
     elapsed = time.perf_counter() - started
     connection.close()
@@ -272,9 +278,9 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         raise SystemExit(f"{head.decode()}{body.decode()}")
 
 
-def _request(path: str, body: str) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return (head + body).encode()
+def _request(path: str, body: str, key: str) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n{body}".encode()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ OrchestratorError
 ├── EventError         an event that cannot be applied, with its record and field
 ├── ContextError       a request's context that cannot be encoded, with its record and field
 ├── WireError          another system's events that cannot be translated, with each field at fault
+├── AccessError        a key, or what a key may do, that cannot be used
 └── DataImportError    outside data that is missing, damaged or of another shape
 """
 
@@ -15,16 +16,24 @@ import difflib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from orchestrator.database_urls import without_passwords
+
 
 class OrchestratorError(Exception):
-    """Anything this package refuses to do; the message says what was wrong, where, and the fix."""
+    """Anything this package refuses to do; the message says what was wrong, where, and the fix.
+
+    No message shows the password of a database, whatever it quotes.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_passwords(message))
 
 
 class ConfigError(OrchestratorError):
     """A retailer's configuration cannot be used; `problems` holds every reason, one sentence each."""
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(without_passwords(problem) for problem in problems)
         count = len(self.problems)
         head = "1 problem" if count == 1 else f"{count} problems"
         super().__init__(f"{head} in the configuration:\n" + "\n".join(f"  {problem}" for problem in self.problems))
@@ -56,6 +65,10 @@ class WireError(OrchestratorError):
     def __init__(self, faults: Iterable[WireFault]) -> None:
         self.faults = tuple(faults)
         super().__init__("; ".join(f"{f.field} {f.problem}; {f.fix}" for f in self.faults))
+
+
+class AccessError(OrchestratorError):
+    """A key, or what a key may do, cannot be used."""
 
 
 class DataImportError(OrchestratorError):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
+from orchestrator.api.access import Access
 from orchestrator.api.docs import add_docs
+from orchestrator.api.local_only import LocalOnly
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
-from orchestrator.api.routes import batch, decisions, events, health, outcomes, policy, segment
+from orchestrator.api.routes import batch, customers, decisions, events, health, outcomes, policy, segment
+from orchestrator.api.scopes import describe_scopes
+from orchestrator.api.security_headers import SecurityHeaders
 from orchestrator.api.tracing import RequestIds
 from orchestrator.service.service import Service, ServiceSettings
 
@@ -22,25 +28,42 @@ Next best action per customer, across channels.
 3. Send what became of it to `POST /v1/outcomes`, with the `decision_id`: `sent`, `seen` or `failed` by the channel that
    carried it, and what the customer did.
 
-Whatever is answered with 200 is on disk. Repeating a request is safe: events and outcomes are known by
-their ids, decisions by the `Idempotency-Key` header. Every error is an `application/problem+json`
-document (RFC 9457) that names the field and the fix.
+Every request needs a key whose scopes allow it. Whatever is answered with 200 is on disk. Repeating a request is safe:
+events and outcomes are known by their ids, decisions by the `Idempotency-Key` header. Every error is an
+`application/problem+json` document (RFC 9457) that names the field and the fix.
 """
 
 
 class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        return problem_media_types(super().openapi())
+        schema = problem_media_types(super().openapi())
+        return schema if self.state.dev else describe_scopes(schema)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        # Outside of Starlette's own outermost, which answers crashes.
+        return SecurityHeaders(super().build_middleware_stack())
 
 
-def create_app(settings: ServiceSettings) -> FastAPI:
-    """Build the HTTP application; its lifespan opens the database and starts the writer and the watcher."""
+def create_app(settings: ServiceSettings, *, dev: bool = False) -> FastAPI:
+    """Build the HTTP application; its lifespan opens the database and starts the writer and the watcher.
+
+    Args:
+        settings: what the service is made of.
+        dev: let everybody on this machine in, without a key.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Service(settings) as service:
             app.state.service = service
-            yield
+            app.state.keys = service.keys
+            if not dev:
+                await asyncio.to_thread(service.keys.start)
+            try:
+                yield
+            finally:
+                if not dev:
+                    await asyncio.to_thread(service.keys.stop)
 
     app = _Application(
         title="Journey orchestrator",
@@ -53,6 +76,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
+    app.state.dev = dev
+    if dev:
+        app.add_middleware(LocalOnly)
+    else:
+        app.add_middleware(Access, clock=settings.clock)
     app.add_middleware(RequestIds)
     add_problem_handlers(app)
     routers = (
@@ -62,6 +90,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         events.router,
         segment.router,
         outcomes.router,
+        customers.router,
         policy.router,
         health.router,
     )

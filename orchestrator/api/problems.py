@@ -104,12 +104,15 @@ def problem_media_types(schema: dict[str, Any]) -> dict[str, Any]:
 
 TITLES = {
     400: "Malformed request",
+    401: "No usable key",
+    403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
     413: "Body too large",
     415: "Unsupported media type",
     422: "Invalid request",
+    429: "Too many requests",
     500: "Internal error",
     503: "Temporarily unavailable",
 }
@@ -196,7 +199,8 @@ def _refused(error: service.ServiceError) -> ProblemError:
     return ProblemError(status, kind, detail=str(error), fix=fix, headers=headers)
 
 
-def _answer(request: Request, error: ProblemError) -> Response:
+def problem_response(request: Request, error: ProblemError) -> Response:
+    """The problem as an answer, for code that is not inside a route."""
     return Response(
         problem_of(error, request_id=request.scope.get("journey.request_id")).model_dump_json(),
         status_code=error.status_code,
@@ -215,16 +219,15 @@ def _title(kind: str) -> str:
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     if isinstance(error, ProblemError):
-        return _answer(request, error)
-    path = request.url.path
+        return problem_response(request, error)
     if error.status_code == 404:
-        found = ProblemError(404, "no-such-path", detail=f"there is nothing at {path}", fix="see /docs for the paths")
+        found = ProblemError(404, "no-such-path", detail="there is nothing at this path", fix="see /docs for the paths")
     elif error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
         found = ProblemError(
             405,
             "method-not-allowed",
-            detail=f"{path} does not answer {request.method}",
+            detail=f"this path does not answer {request.method}",
             fix=f"use {allowed}",
             headers=error.headers,
         )
@@ -232,23 +235,23 @@ async def _on_http(request: Request, error: Exception) -> Response:
         found = ProblemError(
             error.status_code, "http-error", detail=error.detail, fix="see /docs", headers=error.headers
         )
-    return _answer(request, found)
+    return problem_response(request, found)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
-    return _answer(request, invalid_fields(error))
+    return problem_response(request, invalid_fields(error))
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, service.ServiceError)  # noqa: S101 - registered for this class
-    return _answer(request, _refused(error))
+    return problem_response(request, _refused(error))
 
 
 async def _on_crash(request: Request, error: Exception) -> Response:
     request_id = request.scope.get("journey.request_id", "")
     log.error("request failed", request_id=request_id, error_type=type(error).__name__)
-    return _answer(
+    return problem_response(
         request,
         ProblemError(
             500,

@@ -34,10 +34,10 @@ def _problems(texts: Mapping[str, str | float], event: int, *, many: bool) -> It
     for name, value in texts.items():
         place = f"[{event}].attributes.{name}" if many else f"attributes.{name}"
         if not isinstance(value, str):
-            yield FieldProblem(field=place, problem=f"{value!r} is a number", fix="send a text")
+            yield FieldProblem(field=place, problem="is a number", fix="send a text")
         elif name == ZONE:
             try:
                 time_zone(value)
             except ValueError as error:
                 problem, _, fix = str(error).partition("; ")
-                yield FieldProblem(field=place, problem=f"{value!r}: {problem}", fix=fix)
+                yield FieldProblem(field=place, problem=problem, fix=fix)

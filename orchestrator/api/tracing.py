@@ -11,6 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger(__name__)
 
+# Where the door leaves the id of the key that let a request in.
+KEY_ID = "journey.key_id"
+
 # Not secret, and os.urandom would hand the interpreter lock to the writer thread on every request.
 _ids = random.Random()  # noqa: S311
 
@@ -48,6 +51,7 @@ def _log_refusal(scope: Scope, status: int, seconds: float) -> None:
     (log.error if status >= 500 else log.info)(
         "request refused",
         request_id=scope["journey.request_id"],
+        key=scope.get(KEY_ID),
         method=scope["method"],
         # The template, not the path: a path may hold an id.
         route=getattr(route, "path", None),

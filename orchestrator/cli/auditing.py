@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.databases import ConfigOption, DatabaseOption, retailer_with
+from orchestrator.cli.databases import ConfigOption, DatabaseOption, retailer_at
 from orchestrator.cli.options import DEFAULT_STORE, StoreOption, terminal
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def audit_command(
     from policies.policy_files import load_policy
     from policies.registry.store import Store
 
-    retailer = retailer_with(config, database)
+    retailer = retailer_at(config, database)
 
     def policy_of(version: str) -> Policy | None:
         model, _, number = version.rpartition("/")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.database_urls import without_passwords
+
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from orchestrator.config import Retailer
 
 db_app = typer.Typer(help="Upgrade, back up and check the database of a service.", no_args_is_help=True)
@@ -25,7 +31,7 @@ def upgrade(config: ConfigOption = Path("configs/retail"), database: DatabaseOpt
     """
     from orchestrator.storage.database import upgrade_database
 
-    found, now = upgrade_database(retailer_with(config, database).serving.database)
+    found, now = upgrade_database(retailer_at(config, database).serving.database)
     before = "empty" if found is None else f"schema {found}"
     typer.echo(f"schema {now}, already up to date" if found == now else f"{before} -> schema {now}")
 
@@ -44,7 +50,7 @@ def backup(
     """
     from orchestrator.storage.database import back_up_database
 
-    back_up_database(retailer_with(config, database).serving.database, file)
+    back_up_database(retailer_at(config, database).serving.database, file)
     typer.echo(f"{file}: {file.stat().st_size:,} bytes")
 
 
@@ -63,11 +69,11 @@ def check(
     from orchestrator.storage.database import open_database
     from orchestrator.storage.tables import SCHEMA_VERSION
 
-    retailer = retailer_with(config, database)
+    retailer = retailer_at(config, database)
     engine = open_database(retailer.serving.database, create=False)
     found = check_database(engine, ProfileSchema.from_retailer(retailer), sample=sample)
     engine.dispose()
-    typer.echo(f"{engine.url}: schema {SCHEMA_VERSION}")
+    typer.echo(f"{without_passwords(str(engine.url))}: schema {SCHEMA_VERSION}")
     for table, count in found.rows.items():
         typer.echo(f"{table:16} {count:>12,} rows")
     typer.echo(f"{found.replayed:,} profiles compared with their events")
@@ -78,9 +84,21 @@ def check(
     typer.echo("no faults")
 
 
-def retailer_with(config: Path, database: str | None) -> Retailer:
+def retailer_at(config: Path, database: str | None) -> Retailer:
     """A retailer's configuration, with another database if one is given."""
     from orchestrator.config import load_retailer
 
     given = {} if database is None else {"JOURNEY__SERVING__DATABASE": database}
     return load_retailer(config, environment={**os.environ, **given})
+
+
+@contextmanager
+def database_at(config: Path, database: str | None, *, make: bool = False) -> Iterator[Engine]:
+    """The database of the configuration, for the length of the block."""
+    from orchestrator.storage.database import open_database
+
+    engine = open_database(retailer_at(config, database).serving.database, create=make)
+    try:
+        yield engine
+    finally:
+        engine.dispose()

@@ -264,7 +264,8 @@ def _server(folder: Path, *, store: Path) -> Iterator[str]:
     with (folder / "server.log").open("wb") as server_log:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             [
-                *(sys.executable, "-c", "from orchestrator.cli import main; main()", "serve", "--config", str(CONFIG)),
+                *(sys.executable, "-c", "from orchestrator.cli import main; main()", "serve", "--dev"),
+                *("--config", str(CONFIG)),
                 *(
                     "--store",
                     str(store),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.databases import ConfigOption, DatabaseOption, retailer_with
+from orchestrator.cli.databases import ConfigOption, DatabaseOption, retailer_at
 from orchestrator.cli.options import terminal
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def lift_command(
     from orchestrator.service.lift import DAY, measure_lift
     from orchestrator.storage.database import open_database
 
-    retailer = retailer_with(config, database)
+    retailer = retailer_at(config, database)
     engine = open_database(retailer.serving.database, create=False)
     found = measure_lift(engine, retailer, window=days * DAY, now=time.time(), against=against, tightest=tightest)
     engine.dispose()

@@ -12,8 +12,10 @@ from orchestrator.cli.auditing import audit_command
 from orchestrator.cli.calibrating import calibrate_command, fidelity_command
 from orchestrator.cli.comparing import compare_command
 from orchestrator.cli.configuration import config_app
+from orchestrator.cli.customers import customers_app
 from orchestrator.cli.databases import db_app
 from orchestrator.cli.importing import import_app
+from orchestrator.cli.keys import keys_app
 from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
 from orchestrator.cli.lifting import lift_command
 from orchestrator.cli.running import demo_command, serve_command, ui_command
@@ -32,6 +34,8 @@ app = typer.Typer(
 app.add_typer(config_app, name="config")
 app.add_typer(import_app, name="import")
 app.add_typer(db_app, name="db")
+app.add_typer(keys_app, name="keys")
+app.add_typer(customers_app, name="customers")
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("replay")(replay_command)

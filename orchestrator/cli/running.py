@@ -22,10 +22,12 @@ def serve_command(
     model: ModelOption = DEFAULT_MODEL,
     port: Annotated[int | None, typer.Option(help="Port; default: serving.yaml's.")] = None,
     database: Annotated[str | None, typer.Option(help="Database URL; default: serving.yaml's.")] = None,
+    dev: Annotated[bool, typer.Option("--dev", help="Ask for no key; only on a loopback host.")] = False,
 ) -> None:
     """Serve decisions over HTTP with the registry's champion; follows a new champion within seconds.
 
-    The API documents itself at /docs. SIGTERM or Ctrl-C finishes accepted requests first.
+    Who asks needs a key (`journey keys create`). The API documents itself at /docs. SIGTERM or Ctrl-C finishes
+    accepted requests first.
 
     Example: journey serve --config configs/hillstrom --port 8080
     """
@@ -49,7 +51,7 @@ def serve_command(
         found = Store(store).alias(model, CHAMPION)
         return (found.label, found.directory) if found else None
 
-    serve(ServiceSettings(retailer=retailer, champion=champion, load_policy=load_policy))
+    serve(ServiceSettings(retailer=retailer, champion=champion, load_policy=load_policy), dev=dev)
 
 
 def ui_command(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from orchestrator.database_urls import without_passwords
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -24,7 +26,7 @@ def config_table(retailer: Retailer) -> Table:
         title=f"{retailer.directory}: {len(actions)} actions ({counted})",
         caption=f"{len(retailer.channels)} channels, {len(retailer.goals.outcomes)} outcomes in "
         f"{retailer.goals.currency}, {len(retailer.profiles.attributes)} attributes, {rules} contact rules; serves on "
-        f"http://{serving.host}:{serving.port} from {serving.database}; trains {training.model} "
+        f"http://{serving.host}:{serving.port} from {without_passwords(serving.database)}; trains {training.model} "
         f"({training.exploration.kind}, learning rates {', '.join(f'{r:g}' for r in training.learning_rates)})",
     )
     for heading in ("action", "channel", "intent", "subject", "discount", "minutes", "cost", "valid", "status"):

@@ -132,6 +132,12 @@ class ProfileSchema:
         """Where a block of the state stands; blocks per category or channel are in code order."""
         return self._slots[name]
 
+    def blocks(self, state: Float64Array) -> dict[str, list[float]]:
+        """A state, float64 (S,), as its blocks by name; `as_of` and `first` are the times it begins with."""
+        named = {"as_of": slice(AS_OF, AS_OF + 1), "first": slice(FIRST, FIRST + 1)}
+        named |= {name: block for name, block in self._slots.items() if not name.startswith("decay.")}
+        return {name: state[block].tolist() for name, block in named.items()}
+
     def empty(self, n: int) -> Float64Array:
         """States of n customers nothing is known about; float64 (n, S)."""
         states = np.zeros((n, self.state_size))

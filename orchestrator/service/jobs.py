@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.profiles import Events
 from orchestrator.service.errors import ServiceError
 from orchestrator.service.layout import Layout
+from orchestrator.storage.erasing import Erased
 from orchestrator.wire.link import Link
 from orchestrator.wire.raw import RawMessage
 from policies.arrays import BoolArray, Float32Array, Float64Array
@@ -87,7 +88,15 @@ class OutcomesJob:
     outcomes: Sequence[Outcome]
 
 
-Job = DecisionJob | DecisionsJob | EventsJob | OutcomesJob
+@dataclass(frozen=True, slots=True)
+class ErasureJob:
+    """Erase everything about a customer; `who` asked for it."""
+
+    customer_id: str
+    who: str
+
+
+Job = DecisionJob | DecisionsJob | EventsJob | OutcomesJob | ErasureJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +160,4 @@ class DecisionsMade:
     answers: Sequence[DecisionMade | ServiceError]
 
 
-Answer = DecisionMade | DecisionsMade | Recorded
+Answer = DecisionMade | DecisionsMade | Recorded | Erased

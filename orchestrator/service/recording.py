@@ -92,8 +92,21 @@ def record_raw(connection: Connection, messages: Sequence[RawMessage], *, now: f
     for source in {message.source for message in messages}:
         of_source = {message.message_id: message for message in messages if message.source == source}
         known = known_raw(connection, source, list(of_source))
-        rows = [{**asdict(m), "received_at": now} for m in of_source.values() if m.message_id not in known]
+        rows = [
+            {**asdict(m), "customer_id": _named_in(m.payload), "received_at": now}
+            for m in of_source.values()
+            if m.message_id not in known
+        ]
         write_rows(connection, raw_events, rows)
+
+
+def _named_in(payload: str) -> str | None:
+    """Whom a message says it is about, in whatever it calls that; erasing a customer looks for it."""
+    said = json.loads(payload)
+    if not isinstance(said, dict):
+        return None
+    named = (said.get(name) for name in ("userId", "anonymousId", "customer_id", "subject"))
+    return next((name for name in named if isinstance(name, str) and name), None)
 
 
 def record_outcomes(

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestrator.access.key_ring import KeyRing
+from orchestrator.access.keys import ApiKey
 from orchestrator.config import Retailer
 from orchestrator.decisions import DecisionCore
 from orchestrator.groups import Assignment, Experiment, business_rules
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.contact_facts import ContactReader
+from orchestrator.service.customers import CustomerSummary, export_customer, log_export, read_customer
 from orchestrator.service.deciding import Decider, made_from_row
-from orchestrator.service.errors import ServiceError, StorageUnavailableError, UnknownDecisionError
+from orchestrator.service.errors import (
+    ServiceError,
+    StorageUnavailableError,
+    UnknownCustomerError,
+    UnknownDecisionError,
+)
 from orchestrator.service.explaining import Contribution, Explained, Explainer, contributions
 from orchestrator.service.gathering import Gatherer
 from orchestrator.service.jobs import (
@@ -28,6 +37,7 @@ from orchestrator.service.jobs import (
     DecisionMade,
     DecisionsJob,
     DecisionsMade,
+    ErasureJob,
     EventsJob,
     Job,
     OutcomesJob,
@@ -38,8 +48,11 @@ from orchestrator.service.serving_policy import ChampionWatcher, PolicyHolder
 from orchestrator.service.writer import Writer
 from orchestrator.storage.database import READ_ONLY, open_database
 from orchestrator.storage.dialects import dialect_of
+from orchestrator.storage.erasing import Erased
 from orchestrator.storage.errors import SchemaError
+from orchestrator.storage.key_rows import note_used, read_keys
 from orchestrator.storage.log import keep_layout, read_decisions, read_outcomes
+from orchestrator.storage.personal import is_held
 from orchestrator.storage.tables import Row, customers, schema_version
 from orchestrator.wire.segment import SegmentReader
 from policies.policy import Policy
@@ -84,6 +97,8 @@ class Service:
             groups=self._groups,
             experiment=self._experiment,
         )
+        # Not started here: who needs no keys does not read them.
+        self.keys = KeyRing(load=self._read_keys, note=self._note_used, clock=settings.clock)
         self._watcher = ChampionWatcher(
             self.policies,
             champion=settings.champion,
@@ -129,6 +144,19 @@ class Service:
             StorageError: it cannot be used, or holds profiles of another configuration.
         """
         self._open().dispose()
+
+    def has_usable_key(self) -> bool:
+        """Whether the database holds a key that would let somebody in.
+
+        Raises:
+            StorageError: the database cannot be used.
+        """
+        engine = self._open()
+        with engine.connect() as connection:
+            found = read_keys(connection)
+        engine.dispose()
+        now = self.settings.clock()
+        return any(not key.fault(now) for key in found.values())
 
     async def decide(self, job: DecisionJob) -> DecisionMade:
         """Decide; durable when this returns.
@@ -187,6 +215,37 @@ class Service:
             return None
         return contributions(served.policy, made.features, columns=made.layout.columns)
 
+    async def read_customer(self, customer_id: str) -> CustomerSummary:
+        """What is known of a customer now.
+
+        Raises:
+            UnknownCustomerError: nothing.
+        """
+        found = await asyncio.to_thread(self._read_customer, customer_id)
+        if found is None:
+            raise UnknownCustomerError("no event of this customer was ever received")
+        return found
+
+    async def export_customer(self, customer_id: str, *, who: str) -> Iterator[dict[str, Any]]:
+        """Everything held about a customer, row by row; iterating reads the database.
+
+        Raises:
+            UnknownCustomerError: nothing is.
+        """
+        await asyncio.to_thread(self._begin_export, customer_id, who)
+        return self._exported(customer_id)
+
+    async def erase_customer(self, customer_id: str, *, who: str) -> tuple[Erased, bool]:
+        """Erase everything about a customer; whether the bytes are gone from the storage, too.
+
+        Raises:
+            ServiceError: refused; nothing was erased.
+        """
+        erased = await self._gatherer.submit(ErasureJob(customer_id, who))
+        assert isinstance(erased, Erased)  # noqa: S101 - narrows the type
+        wiped = await asyncio.to_thread(dialect_of(self._engine).wipe, self._engine, erased.traces)
+        return erased, wiped
+
     async def check_ready(self) -> None:
         """Check that decisions can be made.
 
@@ -231,6 +290,14 @@ class Service:
             )
         return engine
 
+    def _read_keys(self) -> dict[str, ApiKey]:
+        with self._reading.connect() as connection:
+            return read_keys(connection)
+
+    def _note_used(self, used: Mapping[str, float]) -> None:
+        with self._engine.begin() as connection:
+            note_used(connection, used)
+
     def _read_decision(self, decision_id: str) -> tuple[DecisionMade, list[Row]]:
         try:
             with self._reading.connect() as connection:
@@ -247,6 +314,29 @@ class Service:
                 return self._explainer.explain(connection, self.schema, job, now=self.settings.clock())
         except SQLAlchemyError as error:
             raise StorageUnavailableError("the database cannot be read") from error
+
+    def _read_customer(self, customer_id: str) -> CustomerSummary | None:
+        try:
+            with self._seeing_one_moment() as connection:
+                return read_customer(connection, self.schema, customer_id, now=self.settings.clock())
+        except SQLAlchemyError as error:
+            raise StorageUnavailableError("the database cannot be read") from error
+
+    def _begin_export(self, customer_id: str, who: str) -> None:
+        try:
+            with self._engine.begin() as connection:
+                if not is_held(connection, customer_id):
+                    raise UnknownCustomerError("nothing is held about this customer")
+                log_export(connection, customer_id, who=who, now=self.settings.clock())
+        except SQLAlchemyError as error:
+            raise StorageUnavailableError("the database refused the write") from error
+
+    def _exported(self, customer_id: str) -> Iterator[dict[str, Any]]:
+        with self._seeing_one_moment() as connection:
+            yield from export_customer(connection, self.schema, customer_id)
+
+    def _seeing_one_moment(self) -> Connection:
+        return self._engine.connect().execution_options(**dialect_of(self._engine).snapshot())
 
     def _read_database(self) -> None:
         try:

@@ -18,6 +18,7 @@ from orchestrator.service.jobs import (
     DecisionMade,
     DecisionsJob,
     DecisionsMade,
+    ErasureJob,
     EventsJob,
     Job,
     OutcomesJob,
@@ -26,6 +27,7 @@ from orchestrator.service.merging import merge_customers
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.recording import Decided, decided_from, record_events, record_outcomes, record_raw
 from orchestrator.storage.dialects import dialect_of
+from orchestrator.storage.erasing import erase_customer
 from orchestrator.storage.log import read_decided
 from orchestrator.wire.link import Link
 
@@ -82,7 +84,9 @@ class Writer:
                 if attempt + 1 < _ATTEMPTS and dialect_of(self._engine).try_again(error.orig):
                     continue  # undone as a whole; what was in the way is in the log now, and answers
                 if isinstance(error, OperationalError | InterfaceError):
-                    raise StorageUnavailableError(f"the database refused the write: {error.orig}") from error
+                    # Only its first line: PostgreSQL quotes rows in the next ones.
+                    said = str(error.orig).partition("\n")[0]
+                    raise StorageUnavailableError(f"the database refused the write: {said}") from error
                 raise
         raise StorageUnavailableError("ids of these customers are being linked by others; send the request again")
 
@@ -95,6 +99,7 @@ class Writer:
             for i, job in enumerate(jobs)
             for one in ((job,) if isinstance(job, DecisionJob) else job.jobs if isinstance(job, DecisionsJob) else ())
         ]
+        erasures = [(i, job) for i, job in enumerate(jobs) if isinstance(job, ErasureJob)]
         with connection.begin():
             ids = [outcome.decision_id for _, job in outcomes for outcome in job.outcomes]
             decided = decided_from(read_decided(connection, ids))
@@ -133,6 +138,9 @@ class Writer:
                         answers[i] = answer
                 answers.update((i, DecisionsMade(many)) for i, many in of_many.items())
             profiles.write(layout=self._profile_layout, now=now)
+            # Last, so that nothing about them is written afterwards.
+            for i, job in erasures:
+                answers[i] = erase_customer(connection, identities.customer(job.customer_id), who=job.who, now=now)
         return [answers[i] for i in range(len(jobs))]
 
 
@@ -147,6 +155,8 @@ def _lock(connection: Connection, jobs: Sequence[Job], decided: Mapping[str, Dec
             asked = [job] if isinstance(job, DecisionJob) else job.jobs
             given += [one.customer_id for one in asked]
             keys += [one.key for one in asked if one.key is not None]
+        elif isinstance(job, ErasureJob):
+            given.append(job.customer_id)
         elif isinstance(job, EventsJob):
             given += job.events.customers.tolist()
             fact_ids += job.events.event_id.tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +11,7 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from orchestrator.storage.audit_log import AuditEntry, log_act, this_user
 from orchestrator.storage.dialects import dialect_named, dialect_of
 from orchestrator.storage.errors import StorageError
 from orchestrator.storage.migrating import found_version, migrate, require_current
@@ -28,17 +29,16 @@ def read_url(url: str) -> URL:
     Raises:
         StorageError: it is of no database this program can use.
     """
-    shown = re.sub(r"//([^/@]*):[^@]*@", r"//\1:***@", url)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise StorageError(f"database URL {shown!r} cannot be read; {_EXAMPLES}") from error
+        raise StorageError(f"database URL {url!r} cannot be read; {_EXAMPLES}") from error
     named = bool(parsed.database) and parsed.database != ":memory:"
     if parsed.drivername == "sqlite" and named:
         return parsed
     if parsed.drivername in {"postgresql", "postgresql+psycopg"} and named:
         return parsed.set(drivername="postgresql+psycopg")
-    raise StorageError(f"database URL {shown!r} names no SQLite file and no PostgreSQL database; {_EXAMPLES}")
+    raise StorageError(f"database URL {url!r} names no SQLite file and no PostgreSQL database; {_EXAMPLES}")
 
 
 def open_database(url: str, *, create: bool = True) -> Engine:
@@ -77,6 +77,10 @@ def upgrade_database(url: str) -> tuple[int | None, int]:
         found = found_version(connection)
         if found is None or found < SCHEMA_VERSION:
             migrate(connection, found=found)
+            before = "empty" if found is None else f"schema {found}"
+            log_act(
+                connection, AuditEntry(time.time(), this_user(), "database upgraded", f"{before} -> {SCHEMA_VERSION}")
+            )
         else:
             require_current(found)
     engine.dispose()

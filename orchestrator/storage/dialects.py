@@ -36,9 +36,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from orchestrator.storage.errors import StorageError
-from orchestrator.storage.tables import Row, customers
+from orchestrator.storage.tables import Row, customers, metadata
+from orchestrator.storage.traces import holds_any
 
 # Seconds to wait for another process's lock before the batch is refused.
 _PATIENCE = 10
@@ -106,6 +108,18 @@ class Dialect(ABC):
         """What the database itself finds broken in its storage."""
 
     @abstractmethod
+    def wipe(self, engine: Engine, traces: Sequence[str]) -> bool:
+        """Remove the bytes of deleted rows from the storage, as far as the program can; outside of any transaction.
+
+        Args:
+            engine: the database.
+            traces: texts that only deleted rows held.
+
+        Returns:
+            Whether it was done; others who use the database can prevent it.
+        """
+
+    @abstractmethod
     def back_up(self, url: URL, target: Path) -> None:
         """Copy the database, as it is at one moment and while it is in use, into a new file.
 
@@ -141,6 +155,8 @@ class SQLite(Dialect):
             connection.execute("PRAGMA synchronous = FULL")
             # Pages: fewer, larger checkpoints; each one is a stall.
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            # What is deleted or replaced is overwritten with zeros.
+            connection.execute("PRAGMA secure_delete = ON")
 
         def begin(connection: Connection) -> None:
             read_only = connection.get_execution_options().get("journey_read_only")
@@ -208,6 +224,25 @@ class SQLite(Dialect):
         """By `PRAGMA integrity_check`, which reads the whole file."""
         said = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
         return [line for line in said if line != "ok"]
+
+    def wipe(self, engine: Engine, traces: Sequence[str]) -> bool:
+        """Empty the write-ahead log, and rewrite the whole file if something is left in it all the same.
+
+        `secure_delete` overwrites rows where they stand last. Pages that were split before may hold copies still; only
+        `VACUUM` removes those, and it stops writers while it rewrites the file.
+        """
+        connection = engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            done = _empty_wal(cursor)
+            if done and holds_any(Path(str(engine.url.database)), traces):
+                cursor.execute("VACUUM")
+                done = _empty_wal(cursor)
+        except (sqlite3.OperationalError, OSError):  # somebody else is reading or writing, and goes on
+            return False
+        finally:
+            connection.close()
+        return done
 
     def back_up(self, url: URL, target: Path) -> None:
         """By SQLite's online backup."""
@@ -309,6 +344,16 @@ class PostgreSQL(Dialect):
         """None: PostgreSQL checks pages as it reads them, and has `pg_amcheck` for the rest."""
         return []
 
+    def wipe(self, engine: Engine, traces: Sequence[str]) -> bool:  # noqa: ARG002
+        """By `VACUUM`, which makes room for new rows where the deleted ones are; a table being vacuumed is left out."""
+        tables = ", ".join(table.name for table in metadata.sorted_tables)
+        try:
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql(f"VACUUM (SKIP_LOCKED) {tables}")
+        except DBAPIError:
+            return False
+        return True
+
     def back_up(self, url: URL, target: Path) -> None:
         """By `pg_dump`, in the format `pg_restore` reads."""
         program = shutil.which("pg_dump")
@@ -323,8 +368,8 @@ class PostgreSQL(Dialect):
             raise StorageError(f"pg_dump failed: {' '.join(done.stderr.split())}")
 
     def try_again(self, error: object) -> bool:
-        """A deadlock, a failed serialisation, or a key that another writer had just used."""
-        return getattr(error, "sqlstate", None) in {"40P01", "40001", "23505"}
+        """A deadlock, a failed serialisation, a key that another writer had just used, or a row just erased."""
+        return getattr(error, "sqlstate", None) in {"40P01", "40001", "23505", "23503"}
 
 
 _DIALECTS: dict[str, Dialect] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
@@ -338,6 +383,11 @@ def dialect_of(connection: Connection | Engine) -> Dialect:
 def dialect_named(url: URL) -> Dialect:
     """What kind of database the URL names."""
     return _DIALECTS[url.get_backend_name()]
+
+
+def _empty_wal(cursor: Any) -> bool:
+    busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
 
 
 def _lock(name: str) -> int:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 8
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -107,7 +107,7 @@ decisions = Table(
         "slots", Text, comment="JSON, where several were asked for: [action, propensity given those before it] each"
     ),
     Column("joint_propensity", Double, comment="of the whole selection, where several were asked for"),
-    Index("decisions_of_customer", "customer_id"),
+    Index("decisions_of_customer", "customer_id", "decided_at"),
 )
 
 idempotency = Table(
@@ -116,6 +116,7 @@ idempotency = Table(
     Column("key", String, primary_key=True),
     Column("fingerprint", String, nullable=False, comment="digest of the request the key was first used with"),
     Column("decision_id", String, ForeignKey("decisions.decision_id"), nullable=False),
+    Index("idempotency_of_decision", "decision_id"),
 )
 
 outcomes = Table(
@@ -158,12 +159,14 @@ raw_events = Table(
     Column("sequence", _counted, primary_key=True),
     Column("source", String, nullable=False, comment="kind of the system it came from"),
     Column("message_id", String, nullable=False, comment="its id there"),
+    Column("customer_id", String, comment="as it was sent, if it says whom it is about"),
     Column("name", String, nullable=False, comment="of what it tells, as named there"),
     Column("reason", Text, nullable=False, comment="why it, or a part of it, was not understood"),
     Column("received_at", Double, nullable=False),
     Column("payload", Text, nullable=False, comment="the message as JSON"),
     UniqueConstraint("source", "message_id"),
     Index("raw_events_by_name", "source", "name"),
+    Index("raw_events_of_customer", "customer_id"),
 )
 
 identities = Table(
@@ -176,4 +179,48 @@ identities = Table(
     Column("received_at", Double, nullable=False),
     Index("identities_of_alias", "alias_id"),
     Index("identities_of_customer", "customer_id"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("scopes", String, nullable=False, comment="separated by commas"),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the secret"),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("last_used_at", Double, comment="rounded down to the hour"),
+    Column("rate_limit", Integer, comment="requests per `rate_window`"),
+    Column("rate_window", Double, comment="seconds"),
+)
+
+# Only ever added to: the database itself refuses everything else.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("sequence", _counted, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("who", String, nullable=False, comment="id of a key, or `cli:` and a user of the operating system"),
+    Column("what", String, nullable=False),
+    Column("target", String, nullable=False, comment="what it was done to; of a customer, a keyed digest of the id"),
+)
+
+# What is left of the decisions of customers who were erased.
+decision_statistics = Table(
+    "decision_statistics",
+    metadata,
+    Column("day", String, primary_key=True, comment="UTC, like 2026-11-20"),
+    Column("action", String, primary_key=True, comment="id"),
+    Column("policy_version", String, primary_key=True),
+    Column("experiment_group", String, primary_key=True, comment="empty where the decision was of none"),
+    Column("decisions", Integer, nullable=False, comment="how many"),
+)
+
+database_secrets = Table(
+    "database_secrets",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )

@@ -93,20 +93,26 @@ def champion(retailer: Retailer) -> Champion:
 
 @pytest.fixture
 def serving(retailer: Retailer, champion: Champion) -> Callable[..., AbstractAsyncContextManager[Served]]:
-    """`async with serving() as served:` runs the application in this process."""
+    """`async with serving() as served:` runs the application in this process; with `dev=False` it asks for keys."""
 
     @asynccontextmanager
-    async def run(of: Retailer = retailer, clock: Callable[[], float] = time.time) -> AsyncIterator[Served]:
+    async def run(
+        of: Retailer = retailer, clock: Callable[[], float] = time.time, *, dev: bool = True
+    ) -> AsyncIterator[Served]:
         app = create_app(
             ServiceSettings(
                 retailer=of,
                 champion=lambda: champion.current,
                 load_policy=lambda directory: champion.load(directory),  # noqa: PLW0108 - may be replaced later
                 clock=clock,
-            )
+            ),
+            dev=dev,
         )
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url="http://t") as c:
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=transport, base_url="http://localhost") as c,
+        ):
             yield Served(client=c, app=app, retailer=of, champion=champion)
 
     return run
@@ -143,7 +149,7 @@ contacts = ContactPolicy.model_validate_json(sys.argv[4])
 retailer = replace(retailer, serving=retailer.serving.model_copy(update=changes), contacts=contacts)
 core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
 policy = RandomPolicy(actions=core.actions, columns=core.columns)
-serve(ServiceSettings(retailer=retailer, champion=lambda: ("1", Path()), load_policy=lambda _: policy))
+serve(ServiceSettings(retailer=retailer, champion=lambda: ("1", Path()), load_policy=lambda _: policy), dev=True)
 """
 
 

@@ -185,7 +185,7 @@ def test_ten_megabytes_are_refused_before_they_are_read(server, chunked):
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.headers["connection"] == "close"
         with socket.create_connection(("127.0.0.1", running.port), timeout=20) as other:
-            other.sendall(b"GET /healthz HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n")
+            other.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
             assert other.recv(100).startswith(b"HTTP/1.1 200")
 
 

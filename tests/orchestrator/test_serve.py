@@ -38,7 +38,7 @@ ENVIRONMENT = {**os.environ, "JOURNEY__SERVING__CHAMPION_POLL_SECONDS": "0.02"}
 
 def serve_arguments(store: Path, database: str) -> list[str]:
     config = str(ROOT / "configs" / "retail")
-    return [*JOURNEY, "serve", "--config", config, "--store", str(store), "--database", database]
+    return [*JOURNEY, "serve", "--dev", "--config", config, "--store", str(store), "--database", database]
 
 
 @pytest.fixture

@@ -21,4 +21,4 @@ def upgrade() -> None:
     )
     op.create_index("identities_of_alias", "identities", ["alias_id"])
     op.create_index("identities_of_customer", "identities", ["customer_id"])
-    op.create_index("decisions_of_customer", "decisions", ["customer_id"])
+    op.create_index("decisions_of_customer", "decisions", ["customer_id", "decided_at"])

@@ -1,0 +1,132 @@
+"""Limits on what a connection may send before there is a request to answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from orchestrator.api.security_headers import ALWAYS, NOTHING
+
+# Bytes of the request line and all headers.
+MOST_HEAD = 32_768
+# Seconds for a whole head, and between two pieces of a body.
+PATIENCE = 30.0
+
+
+class _HeadTooLargeError(Exception):
+    """Raised to the parser, which stops."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 as uvicorn speaks it, with a bounded head, and no patience with clients that do not go on.
+
+    What is wrong with a request that cannot even be read is told as a problem document too.
+    """
+
+    patience = PATIENCE
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._in_head = True
+        self._head = 0
+        self._too_large = False
+        # Since when the client owes us something; none while we owe it an answer.
+        self._since: float | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        self._watch = self.loop.call_later(self.patience, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what belongs to a head."""
+        if self._since is None:
+            self._since = self.loop.time()
+        if self._in_head:
+            self._head += len(data)
+        super().data_received(data)
+        if self._in_head and self._head > MOST_HEAD and not self.transport.is_closing():
+            self._too_large = True
+            self.send_400_response("")
+
+    def on_headers_complete(self) -> None:
+        """Measure the head, which may have come in one piece with more behind it."""
+        head = self._head  # most often this much is enough to know
+        if head > MOST_HEAD:
+            head = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if head > MOST_HEAD:
+            self._too_large = True
+            raise _HeadTooLargeError
+        self._in_head = False
+        self._since = self.loop.time()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """The client goes on."""
+        self._since = self.loop.time()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The next thing owed is our answer."""
+        self._in_head, self._head, self._since = True, 0, None
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - it says the same always
+        """Tell what is wrong with a request that cannot be read, and close."""
+        if self._too_large:
+            status, reason, kind = 431, b"Request Header Fields Too Large", "header-too-large"
+            detail, fix = f"the request's headers are larger than {MOST_HEAD} bytes", "send less in headers and query"
+        else:
+            status, reason, kind = 400, b"Bad Request", "malformed-http"
+            detail, fix = "this is not HTTP/1.1", "check the client, and that it speaks HTTP and not HTTPS"
+        problem = {
+            "type": f"urn:journey:problem:{kind}",
+            "title": "Malformed request",
+            "status": status,
+            "detail": detail,
+            "fix": fix,
+            "errors": [],
+            "request_id": None,
+        }
+        body = json.dumps(problem).encode()
+        headers = [
+            *self.server_state.default_headers,
+            *ALWAYS,
+            (b"content-security-policy", NOTHING),
+            (b"cache-control", b"no-store"),
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        lines = [b"HTTP/1.1 %d %s" % (status, reason), *(name + b": " + value for name, value in headers)]
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        self.transport.close()
+
+    def _look(self) -> None:
+        """Close if the client has kept us waiting; while we let it wait, time does not count."""
+        now = self.loop.time()
+        if self.transport.is_closing():
+            return
+        if (
+            self._since is None
+            or self.flow.read_paused
+            or (self.cycle and not self.cycle.response_complete and self._in_head)
+        ):
+            due = now + self.patience
+        else:
+            due = self._since + self.patience
+        if due <= now:
+            self.transport.close()
+            return
+        self._watch = self.loop.call_later(due - now, self._look)

@@ -1,0 +1,150 @@
+"""What a connection may send before there is a request to answer; over real sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+import pytest
+import uvicorn
+
+from orchestrator.api.connections import MOST_HEAD, BoundedProtocol
+
+
+async def echo(scope, receive, send):
+    """Answers with the length of the body."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+    body = str(size).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@contextmanager
+def listening(patience: float) -> Iterator[int]:
+    """The port of a server in a thread."""
+    protocol = type("Impatient", (BoundedProtocol,), {"patience": patience})
+    config = uvicorn.Config(echo, http=protocol, lifespan="off", log_config=None, access_log=False, server_header=False)
+    server, listener = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture
+def connect() -> Iterator:
+    with listening(30.0) as port:
+        yield lambda: closing(socket.create_connection(("127.0.0.1", port), timeout=20))
+
+
+@pytest.fixture
+def impatient() -> Iterator:
+    with listening(0.3) as port:
+        yield lambda: closing(socket.create_connection(("127.0.0.1", port), timeout=20))
+
+
+def answer_on(connection) -> bytes:
+    """All that comes until the server closes."""
+    pieces = []
+    try:
+        while piece := connection.recv(65536):
+            pieces.append(piece)
+    except ConnectionResetError:  # it closed while more was on its way
+        pass
+    return b"".join(pieces)
+
+
+def is_problem(answer, status):
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), answer
+    assert b"content-type: application/problem+json" in head
+    assert b"x-content-type-options: nosniff" in head
+    assert b"server:" not in head.lower()
+    assert json.loads(body)["status"] == status
+
+
+@pytest.mark.parametrize("pieces", [1, 50])
+def test_headers_without_end_are_refused(connect, pieces):
+    with connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        size = 2 * MOST_HEAD // pieces
+        for i in range(pieces):
+            try:
+                connection.sendall(b"x-%d: %s\r\n" % (i, b"x" * size))
+            except OSError:
+                break
+            time.sleep(0)
+        is_problem(answer_on(connection), 431)
+
+
+def test_a_long_head_in_one_piece_is_refused(connect):
+    with connect() as connection:
+        connection.sendall(b"GET /" + b"x" * (MOST_HEAD + 1) + b" HTTP/1.1\r\nhost: t\r\n\r\n")
+        is_problem(answer_on(connection), 431)
+
+
+def test_a_large_head_within_the_limit_and_a_large_body_are_read(connect):
+    with connect() as connection:
+        for _ in range(2):  # and the connection can be used again
+            head = (
+                b"POST / HTTP/1.1\r\nhost: t\r\nx: " + b"x" * (MOST_HEAD - 1000) + b"\r\ncontent-length: 500000\r\n\r\n"
+            )
+            connection.sendall(head + b"b" * 500_000)
+            answer = b""
+            while not answer.endswith(b"500000"):
+                answer += connection.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_what_is_not_http_is_a_problem(connect):
+    with connect() as connection:
+        connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        is_problem(answer_on(connection), 400)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nhost:",
+        b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 10\r\n\r\nhalf",
+        b"GET / HTTP/1.1\r\nhost: t\r\n\r\nGET / HTT",
+    ],
+)
+def test_a_client_that_does_not_go_on_is_left(impatient, begun):
+    with impatient() as connection:
+        connection.sendall(begun)
+        answer = answer_on(connection)  # the server closes; otherwise this would time out
+        assert answer.startswith(b"HTTP/1.1 200") == (begun.count(b"GET") == 2)
+
+
+def test_headers_that_trickle_are_not_waited_for(impatient):
+    with impatient() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: t\r\nx: ")
+        with suppress(OSError):  # reset or broken pipe, as it falls
+            while True:
+                connection.sendall(b"x")
+                time.sleep(0.02)
+
+
+def test_a_body_that_goes_on_slowly_is_waited_for(impatient):
+    with impatient() as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 10\r\nconnection: close\r\n\r\n")
+        for _ in range(10):
+            connection.sendall(b"b")
+            time.sleep(0.06)
+        assert answer_on(connection).endswith(b"10")

@@ -1,0 +1,59 @@
+"""`journey customers`, on both kinds of database."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from tests.database_rows import read_rows
+from tests.held_customers import everything, fill
+
+
+@pytest.fixture
+def customers(journey, ask, configs, database_url):
+    """`customers("export", "c-1")` runs `journey customers export c-1`; something is held of c-1 and c-2."""
+
+    async def test(served):
+        await fill(served.client, "c-1")
+        await fill(served.client, "c-2")
+
+    ask(test)
+    options = ("--config", configs / "retail", "--database", database_url)
+    return lambda *arguments: journey("customers", *arguments, *options)
+
+
+def test_a_customer_is_exported_erased_and_gone(customers, journey, configs, database_url):
+    said = customers("export", "c-1")
+    assert said.code == 0, said
+    rows = [json.loads(line) for line in said.out.splitlines()]
+    assert rows[-1] == {"table": "end", "rows": len(rows) - 1}
+    assert {row["customer_id"] for row in rows if "customer_id" in row} == {"c-1"}
+    said = customers("erase", "c-1", "--yes")
+    assert said.code == 0, said
+    assert "decisions               2 rows erased" in said.out
+    assert "c-1" not in everything(database_url).split("\n")
+    assert "c-2" in everything(database_url).split("\n")
+    options = ("--config", configs / "retail", "--database", database_url)
+    assert "no faults" in journey("db", "check", *options).out
+    again = customers("export", "c-1")
+    assert (again.code, again.out) == (2, "")
+    assert "nothing is held" in again.err
+    acts = journey("keys", "log", "--customer", "c-1", *options).out
+    assert "customer exported" in acts
+    assert "customer erased" in acts
+    assert "cli:" in acts
+    assert "customer" not in journey("keys", "log", "--customer", "c-2", *options).out
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_nothing_is_erased_without_a_yes(customers, database_url, monkeypatch):
+    before = everything(database_url)
+    for answer in ("n\n", "\n", ""):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        assert customers("erase", "c-1").code == 1
+        assert everything(database_url) == before
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert customers("erase", "c-1").code == 0
+    assert len(read_rows(database_url, "SELECT 1 FROM audit_log")) == 1
