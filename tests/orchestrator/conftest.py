@@ -8,7 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -185,6 +187,8 @@ def server(retailer: Retailer) -> Callable[..., AbstractContextManager[ServerPro
                         break
                 else:
                     pytest.fail("the server did not start:\n" + "".join(lines))
+                # Read on, or the server waits for room in a full pipe.
+                threading.Thread(target=lambda: deque(process.stderr, maxlen=0), daemon=True).start()
                 yield ServerProcess(process=process, url=found[1], port=int(found[2]), lines=lines)
             finally:
                 if process.poll() is None:

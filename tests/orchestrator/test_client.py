@@ -55,7 +55,7 @@ def test_the_same_loop_on_an_event_loop_waits_until_there_is_a_policy(serving, c
         async with serving() as served:
             transport = httpx2.ASGITransport(app=served.app)
             patient = Retries(attempts=50, first_wait=0.01, longest_wait=2.0)
-            async with AsyncJourneyClient("http://t", transport=transport, retries=patient) as journey:
+            async with AsyncJourneyClient("http://localhost", transport=transport, retries=patient) as journey:
                 await journey.send_events([{"customer_id": f"c-{i}", "type": "visit"} for i in range(3)])
                 asking = asyncio.create_task(journey.decide("c-1"))
                 await asyncio.sleep(0.05)

@@ -1,0 +1,67 @@
+"""The OpenAPI document against the server: whatever is sent, nothing breaks, and every answer is as described."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+EXAMPLES = 40
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(context, value):
+    """Whatever is generated, as a line of a batch."""
+    return value.encode() if isinstance(value, str) else json.dumps(value, default=str).encode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("modes", [[schemathesis.GenerationMode.POSITIVE], [schemathesis.GenerationMode.NEGATIVE]])
+def test_nothing_breaks_and_every_answer_is_as_described(server, modes):
+    with server() as running:
+        connection = HTTPConnection("127.0.0.1", running.port, timeout=30)
+        event = {"event_id": "e", "customer_id": "0", "type": "visit"}
+        connection.request("POST", "/v1/events", json.dumps(event), {"Content-Type": "application/json"})
+        assert connection.getresponse().status == 200
+        connection.close()
+        schema = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
+        operations = [found.ok() for found in schema.get_all_operations()]
+        assert len(operations) >= 10
+        broken = []
+        for operation in operations:
+
+            @given(case=operation.as_strategy(generation_mode=modes[0]))
+            @settings(
+                max_examples=EXAMPLES,
+                deadline=None,
+                database=None,
+                derandomize=True,
+                suppress_health_check=list(HealthCheck),
+                phases=[Phase.explicit, Phase.generate],
+            )
+            def send(case):
+                case.call_and_validate(checks=CHECKS)
+
+            try:
+                send()
+            except Exception as error:
+                broken.append(f"{operation.label}: {error}")
+        assert running.process.poll() is None
+    assert not broken, "\n\n".join(broken)
