@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from orchestrator.errors import suggestion
+from orchestrator.profiles.records import CLOCK_TOLERANCE
 from orchestrator.service import errors as service
 
 MEDIA_TYPE = "application/problem+json"
@@ -100,6 +102,30 @@ def refuse_repeated_ids(field: str, ids: Sequence[str]) -> None:
                 )
             ]
         )
+
+
+def refuse_future(times: Sequence[datetime | None], *, now: float, many: bool) -> None:
+    """A fact of the future is a wrong clock, and would age everything else known about the customer.
+
+    Args:
+        times: `timestamp` of each fact of a request, none where it is left out.
+        now: seconds since 1970 UTC.
+        many: whether the request is a list.
+
+    Raises:
+        ProblemError: 422, naming each that lies more than a day ahead.
+    """
+    wrong = [
+        FieldProblem(
+            field=f"[{i}].timestamp" if many else "timestamp",
+            problem=f"{time.isoformat()} lies more than a day ahead",
+            fix="check the sender's clock",
+        )
+        for i, time in enumerate(times)
+        if time is not None and time.timestamp() > now + CLOCK_TOLERANCE
+    ]
+    if wrong:
+        raise invalid(wrong)
 
 
 def invalid(errors: Iterable[FieldProblem]) -> ProblemError:

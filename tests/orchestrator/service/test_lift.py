@@ -39,7 +39,6 @@ def lived(serving, retailer):
                 }
 
             events = [bought(i, 2, 40.0 + 60 * (first[i]["group"] == "policy")) for i in range(120)]
-            events += [bought(i, 8, 1e6) for i in range(120)]  # after the week
             events += [bought(i, -1, 1e6) for i in range(120)]  # before the first decision
             answer = await served.client.post("/v1/events", json=events)
             assert answer.status_code == 200, answer.text
@@ -56,6 +55,10 @@ def lived(serving, retailer):
                     {"outcome_id": f"a-{i}", "decision_id": first[i]["decision_id"], "type": "accept"},
                 ]
             answer = await served.client.post("/v1/outcomes", json=told)
+            assert answer.status_code == 200, answer.text
+            clock[0] = START + 8 * DAY
+            events = [bought(i, 8, 1e6) for i in range(120)]  # after the week
+            answer = await served.client.post("/v1/events", json=events)
             assert answer.status_code == 200, answer.text
             return first, second
 
