@@ -185,6 +185,11 @@ _REFUSALS: dict[type[service.ServiceError], tuple[int, str, str]] = {
         "train a policy that fits this configuration (`journey train`), or promote one",
     ),
     service.OverloadedError: (503, "overloaded", "wait for the seconds in Retry-After, then send the request again"),
+    service.WaitedTooLongError: (
+        503,
+        "waited-too-long",
+        "wait for the seconds in Retry-After, then send the request again",
+    ),
     service.StoppingError: (503, "stopping", "wait for the seconds in Retry-After, then send the request again"),
     service.StorageUnavailableError: (
         503,
@@ -231,7 +236,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 def problem_of(error: ProblemError | service.ServiceError | ValidationError, *, request_id: str | None) -> Problem:
     """The document that tells of an error."""
     if isinstance(error, service.ServiceError):
-        error = _refused(error)
+        error = refusal_problem(error)
     elif isinstance(error, ValidationError):
         error = invalid(_field_problem({**e, "loc": ("body", *e["loc"])}) for e in error.errors(include_url=False))
     return Problem(
@@ -245,9 +250,10 @@ def problem_of(error: ProblemError | service.ServiceError | ValidationError, *, 
     )
 
 
-def _refused(error: service.ServiceError) -> ProblemError:
+def refusal_problem(error: service.ServiceError) -> ProblemError:
+    """What a refusal of the service is over HTTP."""
     status, kind, fix = _REFUSALS[type(error)]
-    headers = {"Retry-After": "1"} if status == 503 else None
+    headers = {"Retry-After": str(error.retry_after)} if status == 503 else None
     return ProblemError(status, kind, detail=str(error), fix=fix, headers=headers)
 
 
@@ -297,7 +303,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, service.ServiceError)  # noqa: S101 - registered for this class
-    return _answer(request, _refused(error))
+    return _answer(request, refusal_problem(error))
 
 
 async def _on_crash(request: Request, error: Exception) -> Response:

@@ -21,6 +21,7 @@ from orchestrator.service.deciding import Decider, made_from_row
 from orchestrator.service.errors import ServiceError, StorageUnavailableError, UnknownDecisionError
 from orchestrator.service.explaining import Contribution, Explained, Explainer, contributions
 from orchestrator.service.gathering import Gatherer
+from orchestrator.service.job_sizes import bytes_of
 from orchestrator.service.jobs import (
     Answer,
     DecisionJob,
@@ -66,6 +67,7 @@ class Service:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
+        self._operations = settings.retailer.serving.operations
         self.schema = ProfileSchema.from_retailer(settings.retailer)
         self.core = DecisionCore(settings.retailer, self.schema)
         rules = business_rules(settings.retailer)
@@ -105,7 +107,13 @@ class Service:
             ),
             clock=self.settings.clock,
         )
-        self._gatherer: Gatherer[Job, Answer] = Gatherer(self._writer.handle)
+        self._gatherer: Gatherer[Job, Answer] = Gatherer(
+            self._writer.handle,
+            capacity=self._operations.queue_requests,
+            capacity_bytes=self._operations.queue_bytes,
+            bytes_of=bytes_of,
+            patience=self._operations.request_timeout_seconds,
+        )
         self._gatherer.start()
         await asyncio.to_thread(self._watcher.start)
         return self
@@ -125,6 +133,14 @@ class Service:
             StorageError: it cannot be used, or holds profiles of another configuration.
         """
         self._open().dispose()
+
+    def check_room(self, size: int) -> None:
+        """Check that a request of so many bytes may wait.
+
+        Raises:
+            OverloadedError: too many do already.
+        """
+        self._gatherer.refuse_if_full(size)
 
     async def decide(self, job: DecisionJob) -> DecisionMade:
         """Decide; durable when this returns.

@@ -9,7 +9,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.deciding import Decider
-from orchestrator.service.errors import ServiceError, StorageUnavailableError
+from orchestrator.service.errors import ServiceError, StorageUnavailableError, WaitedTooLongError
+from orchestrator.service.gathering import Claim
 from orchestrator.service.jobs import (
     Answer,
     DecisionJob,
@@ -60,8 +61,12 @@ class Writer:
         if self._connection is not None:
             self._connection.close()
 
-    def handle(self, jobs: Sequence[Job]) -> list[Answer | ServiceError]:
+    def handle(self, jobs: Sequence[Job], claim: Claim) -> list[Answer | ServiceError]:
         """Do all jobs in one transaction; when this returns, it is on disk.
+
+        Args:
+            jobs: what to do.
+            claim: asked when nothing has to be waited for any more; jobs it denies are not done.
 
         Raises:
             StorageUnavailableError: the database refused; nothing of the batch was kept.
@@ -71,7 +76,7 @@ class Writer:
                 # One connection for good: checking one out of the pool costs as much as several rows.
                 if self._connection is None or self._connection.closed:
                     self._connection = self._engine.connect()
-                return self._handle(self._connection, jobs)
+                return self._handle(self._connection, jobs, claim)
             except DBAPIError as error:
                 if attempt + 1 < _ATTEMPTS and dialect_of(self._engine).try_again(error.orig):
                     continue  # undone as a whole; what was in the way is in the log now, and answers
@@ -80,7 +85,7 @@ class Writer:
                 raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _handle(self, connection: Connection, jobs: Sequence[Job]) -> list[Answer | ServiceError]:
+    def _handle(self, connection: Connection, jobs: Sequence[Job], claim: Claim) -> list[Answer | ServiceError]:
         answers: dict[int, Answer | ServiceError] = {}
         events = [(i, job) for i, job in enumerate(jobs) if isinstance(job, EventsJob)]
         outcomes = [(i, job) for i, job in enumerate(jobs) if isinstance(job, OutcomesJob)]
@@ -104,6 +109,11 @@ class Writer:
                     *(outcome.outcome_id for _, job in outcomes for outcome in job.outcomes),
                 ],
             )
+            if denied := {i for i, wanted in enumerate(claim()) if not wanted}:
+                answers.update((i, WaitedTooLongError("not begun in time, and not done")) for i in denied)
+                events = [(i, job) for i, job in events if i not in denied]
+                outcomes = [(i, job) for i, job in outcomes if i not in denied]
+                decisions = [(i, job) for i, job in decisions if i not in denied]
             # Not earlier: waiting for others takes time, and they may have written what is read next.
             now = self._clock()
             profiles = ProfilesBatch(connection, self._schema, customers)
