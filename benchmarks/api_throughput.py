@@ -136,6 +136,7 @@ def _echo_app() -> FastAPI:
             },
             "propensity": 0.05,
             "policy_version": "1",
+            "group": "policy",
             "decided_at": "2026-11-20T18:04:05.123456Z",
             "candidates": candidates,
         }
