@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from orchestrator.api.docs import add_docs
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
-from orchestrator.api.routes import batch, decisions, events, health, outcomes, policy
+from orchestrator.api.routes import batch, decisions, events, health, metrics, outcomes, policy
 from orchestrator.api.tracing import RequestIds
 from orchestrator.service.service import Service, ServiceSettings
 
@@ -63,6 +63,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         outcomes.router,
         policy.router,
         health.router,
+        metrics.router,
     )
     for router in routers:
         app.include_router(router)

@@ -258,6 +258,8 @@ def refusal_problem(error: service.ServiceError) -> ProblemError:
 
 
 def _answer(request: Request, error: ProblemError) -> Response:
+    if service := getattr(request.app.state, "service", None):
+        service.metrics.refused(error.kind)
     return Response(
         problem_of(error, request_id=request.scope.get("journey.request_id")).model_dump_json(),
         status_code=error.status_code,

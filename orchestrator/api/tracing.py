@@ -33,24 +33,40 @@ class RequestIds:
         scope["journey.request_id"] = request_id.decode()
         started = time.perf_counter()
 
+        status = 500
+
         async def send_with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"].append((b"x-request-id", request_id))
                 if message["status"] >= 400:
                     _log_refusal(scope, message["status"], time.perf_counter() - started)
             await send(message)
 
-        await self._app(scope, receive, send_with_id)
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            if service := getattr(scope["app"].state, "service", None):
+                service.metrics.answered(
+                    route=_route(scope),
+                    method=scope["method"],
+                    status=status,
+                    seconds=time.perf_counter() - started,
+                )
 
 
 def _log_refusal(scope: Scope, status: int, seconds: float) -> None:
-    route = scope.get("route")
     (log.error if status >= 500 else log.info)(
         "request refused",
         request_id=scope["journey.request_id"],
         method=scope["method"],
-        # The template, not the path: a path may hold an id.
-        route=getattr(route, "path", None),
+        route=_route(scope) or None,
         status=status,
         milliseconds=round(seconds * 1000, 1),
     )
+
+
+def _route(scope: Scope) -> str:
+    """The template, not the path: a path may hold an id. Empty where nothing is."""
+    return getattr(scope.get("route"), "path", "")

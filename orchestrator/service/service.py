@@ -34,6 +34,8 @@ from orchestrator.service.jobs import (
     Recorded,
 )
 from orchestrator.service.layout import Layout
+from orchestrator.service.lift_watcher import LiftWatcher
+from orchestrator.service.metrics import Metrics
 from orchestrator.service.serving_policy import ChampionWatcher, PolicyHolder
 from orchestrator.service.writer import Writer
 from orchestrator.storage.database import READ_ONLY, open_database
@@ -82,6 +84,15 @@ class Service:
             groups=self._groups,
             experiment=self._experiment,
         )
+        self.metrics = Metrics(actions=self.core.actions.ids, reasons=self.core.reasons, clock=settings.clock)
+        self._lift = LiftWatcher(
+            database=settings.retailer.serving.database,
+            goals=settings.retailer.goals,
+            window=self._operations.lift_days * 86400,
+            every=self._operations.lift_minutes * 60,
+            clock=settings.clock,
+            tell=self.metrics.measured,
+        )
         self._watcher = ChampionWatcher(
             self.policies,
             champion=settings.champion,
@@ -105,6 +116,7 @@ class Service:
                 groups=self._groups,
                 experiment=self._experiment,
             ),
+            metrics=self.metrics,
             clock=self.settings.clock,
         )
         self._gatherer: Gatherer[Job, Answer] = Gatherer(
@@ -113,9 +125,14 @@ class Service:
             capacity_bytes=self._operations.queue_bytes,
             bytes_of=bytes_of,
             patience=self._operations.request_timeout_seconds,
+            observe=self.metrics.gathered,
         )
         self._gatherer.start()
+        self.metrics.queue = self._gatherer.state
+        self.metrics.policy = lambda: self.policies.current
+        self.metrics.looked_at_registry = lambda: self._watcher.looked_at
         await asyncio.to_thread(self._watcher.start)
+        self._lift.start()
         return self
 
     async def __aexit__(
@@ -123,6 +140,7 @@ class Service:
     ) -> None:
         await self._gatherer.stop()
         await asyncio.to_thread(self._watcher.stop)
+        await asyncio.to_thread(self._lift.stop)
         self._writer.close()
         self._engine.dispose()
 

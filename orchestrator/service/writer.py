@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from orchestrator.profiles import ProfileSchema
+from orchestrator.service.batch_tally import BatchTally
 from orchestrator.service.deciding import Decider
 from orchestrator.service.errors import ServiceError, StorageUnavailableError, WaitedTooLongError
 from orchestrator.service.gathering import Claim
@@ -20,7 +21,9 @@ from orchestrator.service.jobs import (
     EventsJob,
     Job,
     OutcomesJob,
+    Recorded,
 )
+from orchestrator.service.metrics import Metrics
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.recording import decided_from, record_events, record_outcomes
 from orchestrator.storage.dialects import dialect_of
@@ -37,6 +40,7 @@ class Writer:
         schema: the customers' profiles.
         profile_layout: digest of the profile columns, kept with every state.
         decider: decides.
+        metrics: told of what is on disk, and of trouble.
         clock: seconds since 1970 UTC.
     """
 
@@ -47,6 +51,7 @@ class Writer:
         schema: ProfileSchema,
         profile_layout: str,
         decider: Decider,
+        metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         self._engine = engine
@@ -55,6 +60,7 @@ class Writer:
         self._profile_layout = profile_layout
         self._decider = decider
         self._clock = clock
+        self._metrics = metrics
 
     def close(self) -> None:
         """Give the connection back."""
@@ -76,16 +82,24 @@ class Writer:
                 # One connection for good: checking one out of the pool costs as much as several rows.
                 if self._connection is None or self._connection.closed:
                     self._connection = self._engine.connect()
-                return self._handle(self._connection, jobs, claim)
+                tally = BatchTally()
+                answers = self._handle(self._connection, jobs, claim, tally)
+                self._metrics.committed(tally)
+                return answers
             except DBAPIError as error:
                 if attempt + 1 < _ATTEMPTS and dialect_of(self._engine).try_again(error.orig):
+                    self._metrics.database("retried")
                     continue  # undone as a whole; what was in the way is in the log now, and answers
                 if isinstance(error, OperationalError | InterfaceError):
+                    self._metrics.database("refused")
                     raise StorageUnavailableError(f"the database refused the write: {error.orig}") from error
+                self._metrics.database("failed")
                 raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _handle(self, connection: Connection, jobs: Sequence[Job], claim: Claim) -> list[Answer | ServiceError]:
+    def _handle(
+        self, connection: Connection, jobs: Sequence[Job], claim: Claim, tally: BatchTally
+    ) -> list[Answer | ServiceError]:
         answers: dict[int, Answer | ServiceError] = {}
         events = [(i, job) for i, job in enumerate(jobs) if isinstance(job, EventsJob)]
         outcomes = [(i, job) for i, job in enumerate(jobs) if isinstance(job, OutcomesJob)]
@@ -117,22 +131,32 @@ class Writer:
             # Not earlier: waiting for others takes time, and they may have written what is read next.
             now = self._clock()
             profiles = ProfilesBatch(connection, self._schema, customers)
+            tally.lap("reading")
             if events:
                 recorded = record_events(connection, self._schema, profiles, [job for _, job in events], now=now)
                 answers.update(zip([i for i, _ in events], recorded, strict=True))
+                for of_job in recorded:
+                    tally.recorded("event", of_job.new)
             if outcomes:
                 kept = record_outcomes(
                     connection, self._schema, profiles, [job for _, job in outcomes], decided=decided, now=now
                 )
                 answers.update(zip([i for i, _ in outcomes], kept, strict=True))
+                for answer in kept:
+                    if isinstance(answer, Recorded):
+                        tally.recorded("outcome", answer.new)
+            if events or outcomes:
+                tally.lap("recording")
             if decisions:
-                made = self._decider.decide(connection, profiles, [job for _, job in decisions], now=now)
+                made = self._decider.decide(connection, profiles, [job for _, job in decisions], now=now, tally=tally)
                 of_many: dict[int, list[DecisionMade | ServiceError]] = {}
-                for (i, _), answer in zip(decisions, made, strict=True):
+                for (i, _), of_one in zip(decisions, made, strict=True):
                     if isinstance(jobs[i], DecisionsJob):
-                        of_many.setdefault(i, []).append(answer)
+                        of_many.setdefault(i, []).append(of_one)
                     else:
-                        answers[i] = answer
+                        answers[i] = of_one
                 answers.update((i, DecisionsMade(many)) for i, many in of_many.items())
             profiles.write(layout=self._profile_layout, now=now)
+            tally.lap("writing")
+        tally.lap("committing")
         return [answers[i] for i in range(len(jobs))]

@@ -31,10 +31,16 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Champion:
-    """The champion as the registry would tell it, and how a policy is loaded; a test may turn both."""
+    """The champion as the registry would tell it (or fail to), and how a policy is loaded; a test may turn both."""
 
-    current: tuple[str, Path] | None
+    current: tuple[str, Path] | OSError | None
     load: Callable[[Path], Any]
+
+    def ask(self) -> tuple[str, Path] | None:
+        """What the registry answers."""
+        if isinstance(self.current, OSError):
+            raise self.current
+        return self.current
 
 
 @dataclass
@@ -100,7 +106,7 @@ def serving(retailer: Retailer, champion: Champion) -> Callable[..., AbstractAsy
         app = create_app(
             ServiceSettings(
                 retailer=of,
-                champion=lambda: champion.current,
+                champion=champion.ask,
                 load_policy=lambda directory: champion.load(directory),  # noqa: PLW0108 - may be replaced later
                 clock=clock,
             )

@@ -5,31 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import tracemalloc
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import create_engine
 
 from orchestrator.profiles import Events, ProfileSchema
 from orchestrator.service.job_sizes import bytes_of
 from orchestrator.service.jobs import DecisionJob, EventsJob, Outcome, OutcomesJob
-from orchestrator.storage.database import read_url
-
-
-@contextmanager
-def locked(retailer):
-    """Another program keeps everybody else from writing."""
-    engine = create_engine(read_url(retailer.serving.database))
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.connection.driver_connection.execute("BEGIN IMMEDIATE")
-        else:
-            # The lock a batch of very many names takes.
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1::bigint)")
-        yield
-        connection.connection.rollback()
-    engine.dispose()
+from tests.orchestrator.service.locks import locked
 
 
 @pytest.fixture
