@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
+from contextlib import suppress
 
 import structlog
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from orchestrator.api.app import create_app
+from orchestrator.api.stopping import DrainingServer
 from orchestrator.service.service import Service, ServiceSettings
 
 
 def serve(settings: ServiceSettings) -> None:
-    """Serve until SIGTERM or SIGINT; requests already accepted are finished first.
+    """Serve until SIGTERM or SIGINT; says so, and finishes what it accepted.
 
     One process, in which one thread decides; several may share a database, each on a port of its own.
 
@@ -29,7 +33,7 @@ def serve(settings: ServiceSettings) -> None:
     configure_logging()
     app = create_app(settings)
     tune_process()
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=serving.host,
         port=serving.port,
@@ -37,8 +41,18 @@ def serve(settings: ServiceSettings) -> None:
         http="httptools",
         access_log=False,
         log_config=None,
-        timeout_graceful_shutdown=30,
+        timeout_graceful_shutdown=serving.operations.shutdown_seconds,
     )
+
+    def stopping() -> None:
+        if service := getattr(app.state, "service", None):
+            service.stop_soon()
+
+    server = DrainingServer(config, stopping=stopping, drain_seconds=serving.operations.drain_seconds)
+    with suppress(KeyboardInterrupt):  # which Ctrl-C raises in the end, when all is finished
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 def tune_process() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.service.jobs import DecisionJob, DecisionsJob, EventsJob, Job, OutcomesJob
+from orchestrator.service.jobs import DecisionJob, DecisionsJob, EventsJob, Job, OutcomesJob, ProbeJob
 
 # Bytes beside the texts: objects, strings' headers, columns, and of a decision the request that waits with it. Rounded
 # up from measurements, which a test repeats.
@@ -14,6 +14,8 @@ _OUTCOME = 600
 def bytes_of(job: Job) -> int:
     """Bytes of memory of a job and of what waits with it, about."""
     match job:
+        case ProbeJob():
+            return 0
         case DecisionJob():
             return _DECISION + len(job.request)
         case DecisionsJob():

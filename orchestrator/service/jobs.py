@@ -81,7 +81,12 @@ class OutcomesJob:
     outcomes: Sequence[Outcome]
 
 
-Job = DecisionJob | DecisionsJob | EventsJob | OutcomesJob
+@dataclass(frozen=True, slots=True)
+class ProbeJob:
+    """Find out whether the database takes writes."""
+
+
+Job = DecisionJob | DecisionsJob | EventsJob | OutcomesJob | ProbeJob
 
 
 @dataclass(frozen=True, slots=True)

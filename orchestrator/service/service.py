@@ -36,12 +36,13 @@ from orchestrator.service.jobs import (
 from orchestrator.service.layout import Layout
 from orchestrator.service.lift_watcher import LiftWatcher
 from orchestrator.service.metrics import Metrics
+from orchestrator.service.readiness import Checks, Readiness
 from orchestrator.service.serving_policy import ChampionWatcher, PolicyHolder
 from orchestrator.service.writer import Writer
 from orchestrator.storage.database import READ_ONLY, open_database
 from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.log import keep_layout, read_decisions, read_outcomes
-from orchestrator.storage.tables import Row, customers, schema_version
+from orchestrator.storage.tables import Row, customers
 from policies.policy import Policy
 from policies.vw_policy import VWPolicy
 
@@ -69,6 +70,7 @@ class Service:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
+        self._stopping = False
         self._operations = settings.retailer.serving.operations
         self.schema = ProfileSchema.from_retailer(settings.retailer)
         self.core = DecisionCore(settings.retailer, self.schema)
@@ -128,6 +130,8 @@ class Service:
             observe=self.metrics.gathered,
         )
         self._gatherer.start()
+        self._readiness = Readiness(self._gatherer, policies=self.policies, stopping=lambda: self._stopping)
+        self.metrics.stopping = lambda: self._stopping
         self.metrics.queue = self._gatherer.state
         self.metrics.policy = lambda: self.policies.current
         self.metrics.looked_at_registry = lambda: self._watcher.looked_at
@@ -215,15 +219,13 @@ class Service:
             return None
         return contributions(served.policy, made.features, columns=made.layout.columns)
 
-    async def check_ready(self) -> None:
-        """Check that decisions can be made.
+    async def ready(self) -> Checks:
+        """What is wrong with each thing a decision needs; nothing where all is well."""
+        return await self._readiness.checks()
 
-        Raises:
-            ServiceError: they cannot; the message says why.
-        """
-        self.policies.required()
-        self._gatherer.check()
-        await asyncio.to_thread(self._read_database)
+    def stop_soon(self) -> None:
+        """Say from now on that it is not ready; requests are handled as before. May be called by a signal's handler."""
+        self._stopping = True
 
     @property
     def _layout(self) -> Layout:
@@ -272,12 +274,5 @@ class Service:
         try:
             with self._reading.connect() as connection:
                 return self._explainer.explain(connection, self.schema, job, now=self.settings.clock())
-        except SQLAlchemyError as error:
-            raise StorageUnavailableError("the database cannot be read") from error
-
-    def _read_database(self) -> None:
-        try:
-            with self._reading.connect() as connection:
-                connection.execute(select(schema_version.c.version_num)).one()
         except SQLAlchemyError as error:
             raise StorageUnavailableError("the database cannot be read") from error

@@ -21,13 +21,16 @@ from orchestrator.service.jobs import (
     EventsJob,
     Job,
     OutcomesJob,
+    ProbeJob,
     Recorded,
 )
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.recording import decided_from, record_events, record_outcomes
 from orchestrator.storage.dialects import dialect_of
+from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.log import read_decided, serialise
+from orchestrator.storage.probe import probe
 
 _ATTEMPTS = 5
 
@@ -157,6 +160,16 @@ class Writer:
                         answers[i] = of_one
                 answers.update((i, DecisionsMade(many)) for i, many in of_many.items())
             profiles.write(layout=self._profile_layout, now=now)
+            if probes := [i for i, job in enumerate(jobs) if isinstance(job, ProbeJob)]:
+                answers.update((i, _probe(connection)) for i in probes)
             tally.lap("writing")
         tally.lap("committing")
         return [answers[i] for i in range(len(jobs))]
+
+
+def _probe(connection: Connection) -> Recorded | StorageUnavailableError:
+    try:
+        probe(connection)
+    except SchemaError as error:
+        return StorageUnavailableError(f"the database cannot be used: {error}")
+    return Recorded(())

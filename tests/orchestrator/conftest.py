@@ -133,6 +133,7 @@ def ask(serving: Callable[..., Any]) -> Callable[[Callable[[Served], Awaitable[A
 
 
 SERVER = """
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -144,7 +145,8 @@ from orchestrator.service.service import ServiceSettings
 from policies.baselines import RandomPolicy
 
 retailer = load_retailer(Path(sys.argv[1]), environment={})
-changes = {"database": sys.argv[2], "port": int(sys.argv[3])}
+operations = retailer.serving.operations.model_copy(update=json.loads(sys.argv[5]))
+changes = {"database": sys.argv[2], "port": int(sys.argv[3]), "operations": operations}
 contacts = ContactPolicy.model_validate_json(sys.argv[4])
 retailer = replace(retailer, serving=retailer.serving.model_copy(update=changes), contacts=contacts)
 core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
@@ -167,14 +169,16 @@ class ServerProcess:
 def server(retailer: Retailer) -> Callable[..., AbstractContextManager[ServerProcess]]:
     """`with server() as running:` serves over HTTP from another process, on the test's database.
 
-    `server(contacts={...})` has a contact policy, as it would stand in contacts.yaml.
+    `server(contacts={...})` has a contact policy, as it would stand in contacts.yaml; whatever else is
+    given is a setting of operations.
     """
 
     @contextmanager
-    def run(contacts: Mapping[str, Any] | None = None) -> Iterator[ServerProcess]:
+    def run(contacts: Mapping[str, Any] | None = None, **operations: Any) -> Iterator[ServerProcess]:
         # Port 0: the system chooses one, and the log says which.
         configuration, database = str(ROOT / "configs" / "retail"), retailer.serving.database
         command = [sys.executable, "-c", SERVER, configuration, database, "0", json.dumps(contacts or {})]
+        command.append(json.dumps(operations))
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
             try:
                 lines: list[str] = []

@@ -21,8 +21,9 @@ def locked(retailer: Retailer) -> Iterator[None]:
         if engine.dialect.name == "sqlite":
             raw.execute("BEGIN IMMEDIATE")
         else:
-            # The lock a batch of very many names takes.
+            # The lock a batch of very many names takes; and the one row that every server writes.
             raw.execute("SELECT pg_advisory_xact_lock(1::bigint)")
+            raw.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
         yield
         raw.rollback()
     engine.dispose()
