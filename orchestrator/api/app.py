@@ -53,7 +53,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
-    app.add_middleware(RequestIds)
+    app.add_middleware(RequestIds, access_log=settings.retailer.serving.operations.access_log)
     add_problem_handlers(app)
     routers = (
         decisions.router,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gc
-import logging
 import sys
 from contextlib import suppress
 
-import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from orchestrator.api.app import create_app
+from orchestrator.api.log_lines import configure_logging
 from orchestrator.api.stopping import DrainingServer
 from orchestrator.service.service import Service, ServiceSettings
 
@@ -60,30 +59,3 @@ def tune_process() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-
-
-def configure_logging() -> None:
-    """One JSON document per line on standard error, for this program's lines and its libraries' alike."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        cache_logger_on_first_use=True,
-    )

@@ -95,7 +95,7 @@ class Writer:
                     continue  # undone as a whole; what was in the way is in the log now, and answers
                 if isinstance(error, OperationalError | InterfaceError):
                     self._metrics.database("refused")
-                    raise StorageUnavailableError(f"the database refused the write: {error.orig}") from error
+                    raise StorageUnavailableError(f"the database refused the write: {_why(error)}") from error
                 self._metrics.database("failed")
                 raise
         raise AssertionError("the last attempt returns or raises")
@@ -173,3 +173,8 @@ def _probe(connection: Connection) -> Recorded | StorageUnavailableError:
     except SchemaError as error:
         return StorageUnavailableError(f"the database cannot be used: {error}")
     return Recorded(())
+
+
+def _why(error: DBAPIError) -> str:
+    """The database's first line; what follows in PostgreSQL's messages quotes rows."""
+    return next(iter(str(error.orig).splitlines()), type(error.orig).__name__)
