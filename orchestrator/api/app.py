@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
 from orchestrator.api.docs import add_docs
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
 from orchestrator.api.routes import batch, decisions, events, health, metrics, outcomes, policy
+from orchestrator.api.traces import telemetry_of
 from orchestrator.api.tracing import RequestIds
 from orchestrator.service.service import Service, ServiceSettings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 DESCRIPTION = """
 Next best action per customer, across channels.
@@ -33,12 +37,17 @@ class _Application(FastAPI):
         return problem_media_types(super().openapi())
 
 
-def create_app(settings: ServiceSettings) -> FastAPI:
-    """Build the HTTP application; its lifespan opens the database and starts the writer and the watcher."""
+def create_app(settings: ServiceSettings, *, tracer_provider: TracerProvider | None = None) -> FastAPI:
+    """Build the HTTP application; its lifespan opens the database and starts the writer and the watcher.
+
+    Args:
+        settings: of the service.
+        tracer_provider: takes spans, as `traces.collector` makes one; none for no traces.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Service(settings) as service:
+        async with Service(settings, tracer_provider=tracer_provider) as service:
             app.state.service = service
             yield
 
@@ -50,7 +59,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=telemetry_of(tracer_provider),
     )
     app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
     app.add_middleware(RequestIds, access_log=settings.retailer.serving.operations.access_log)

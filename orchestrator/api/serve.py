@@ -12,6 +12,7 @@ from uvicorn.config import STARTUP_FAILURE
 from orchestrator.api.app import create_app
 from orchestrator.api.log_lines import configure_logging
 from orchestrator.api.stopping import DrainingServer
+from orchestrator.api.traces import collector
 from orchestrator.service.service import Service, ServiceSettings
 
 
@@ -25,12 +26,14 @@ def serve(settings: ServiceSettings) -> None:
 
     Raises:
         StorageError: the database cannot be used.
+        OrchestratorError: traces are to be sent, but the packages for it are missing.
     """
     serving = settings.retailer.serving
     # The application opens it too, but an error there comes out of uvicorn as a traceback and exit code 3.
     Service(settings).check_database()
     configure_logging()
-    app = create_app(settings)
+    provider = collector(serving.operations.otlp_endpoint)
+    app = create_app(settings, tracer_provider=provider)
     tune_process()
     config = uvicorn.Config(
         app,
@@ -50,6 +53,8 @@ def serve(settings: ServiceSettings) -> None:
     server = DrainingServer(config, stopping=stopping, drain_seconds=serving.operations.drain_seconds)
     with suppress(KeyboardInterrupt):  # which Ctrl-C raises in the end, when all is finished
         server.run()
+    if provider is not None:
+        provider.shutdown()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from opentelemetry.trace import TracerProvider
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,6 +17,7 @@ from orchestrator.config import Retailer
 from orchestrator.decisions import DecisionCore
 from orchestrator.groups import Assignment, Experiment, business_rules
 from orchestrator.profiles import ProfileSchema
+from orchestrator.service.batch_spans import batch_spans
 from orchestrator.service.contact_facts import ContactReader
 from orchestrator.service.deciding import Decider, made_from_row
 from orchestrator.service.errors import ServiceError, StorageUnavailableError, UnknownDecisionError
@@ -68,9 +70,10 @@ class ServiceSettings:
 class Service:
     """Use as `async with Service(settings) as service`; leaving finishes what was accepted."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServiceSettings, *, tracer_provider: TracerProvider | None = None) -> None:
         self.settings = settings
         self._stopping = False
+        self._around = batch_spans(tracer_provider)
         self._operations = settings.retailer.serving.operations
         self.schema = ProfileSchema.from_retailer(settings.retailer)
         self.core = DecisionCore(settings.retailer, self.schema)
@@ -128,6 +131,7 @@ class Service:
             bytes_of=bytes_of,
             patience=self._operations.request_timeout_seconds,
             observe=self.metrics.gathered,
+            around=self._around,
         )
         self._gatherer.start()
         self._readiness = Readiness(self._gatherer, policies=self.policies, stopping=lambda: self._stopping)
