@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from orchestrator.decisions import Decisions
+from orchestrator.eligibility import ReasonArray
 from orchestrator.groups import GroupArray
-from policies.arrays import IntArray
+from policies.arrays import BoolArray, IntArray
 
 STAGES = ("waiting", "reading", "recording", "deciding", "writing", "committing")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Counted:
-    """Decisions made.
+    """n decisions to be counted, as they were made; to count them here would take time from the next batch.
 
     Attributes:
-        eligible: (n,) number of eligible actions of each decision.
-        reasons: (number of reasons,) cells of the n x A by reason code.
-        groups: (number of groups,) decisions.
-        actions: (A,) how often each was chosen; several slots count each.
-        holds: decisions of which the first choice was to do nothing.
+        eligible: bool (n, A).
+        reasons: uint8 (n, A).
+        groups: int64 (n,).
+        first: int64 (n,), the chosen action, or that of the first slot.
+        chosen: int64 (m,), every action chosen; more than n where there are several slots.
     """
 
-    eligible: IntArray
-    reasons: IntArray
-    groups: IntArray
-    actions: IntArray
-    holds: int
+    eligible: BoolArray
+    reasons: ReasonArray
+    groups: GroupArray
+    first: IntArray
+    chosen: IntArray
+
+    @classmethod
+    def joined(cls, parts: Sequence[Counted]) -> Counted:
+        """All of several."""
+        return cls(
+            *(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)),
+        )
 
 
 @dataclass
@@ -57,24 +66,15 @@ class BatchTally:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
         self._since = now
 
-    def decisions(self, made: Decisions, *, groups: GroupArray, reasons: int) -> None:
-        """Count decisions.
+    def decisions(self, made: Decisions, *, groups: GroupArray) -> None:
+        """Note decisions.
 
         Args:
             made: n of them.
             groups: (n,) of the customers.
-            reasons: how many reasons there are.
         """
         chosen = made.action if made.slots is None else made.slots.action[made.slots.action >= 0]
-        self.decided.append(
-            Counted(
-                eligible=made.eligible.sum(axis=1),
-                reasons=np.bincount(made.reasons.ravel(), minlength=reasons),
-                groups=np.bincount(groups, minlength=4),
-                actions=np.bincount(chosen, minlength=made.eligible.shape[1]),
-                holds=int((made.action == 0).sum()),
-            )
-        )
+        self.decided.append(Counted(made.eligible, made.reasons, groups, made.action, chosen))
 
     def recorded(self, kind: str, new: list[bool] | tuple[bool, ...]) -> None:
         """Count facts by whether they were new."""

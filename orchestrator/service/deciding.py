@@ -141,7 +141,7 @@ class Decider:
                 same_subject=np.array([job.same_subject for job in whom]),
                 counted=self._contacts.is_contact,
             )
-            tally.decisions(decided, groups=groups[places], reasons=len(self._core.reasons))
+            tally.decisions(decided, groups=groups[places])
             of_turn = list(self._made(whom, named, decided, served=served, groups=groups[places], now=now))
             made.update(zip(turn, of_turn, strict=True))
             reached = [(m.customer_id, action) for m in of_turn if (action := self._contact_in(m)) is not None]

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.registry import Collector
 
 from orchestrator.groups import Group
-from orchestrator.service.batch_tally import STAGES, BatchTally
+from orchestrator.service.batch_tally import STAGES, BatchTally, Counted
 from orchestrator.service.counting import SECONDS, Buckets, counts, gauge, gauges, histogram, histograms, named
 from orchestrator.service.gathering import QueueState
 from orchestrator.service.lift_watcher import MeasuredLift
@@ -20,6 +20,8 @@ from policies.arrays import IntArray
 
 # Whatever else a client sends as a method is one label: labels must be few.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Requests, and decisions, to be counted in one go.
+_TOGETHER = 2048
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 # The database was in the way and the batch was tried again, or it refused the batch, or the batch failed for good.
 DATABASE = ("retried", "refused", "failed")
@@ -51,6 +53,9 @@ class Metrics(Collector):
         self._groups: IntArray = np.zeros(len(Group), dtype=np.int64)
         self._actions: IntArray = np.zeros(len(actions), dtype=np.int64)
         self._holds = 0
+        self._waits: list[float] = []
+        self._decided: list[Counted] = []
+        self._uncounted = 0
         self._repeats = 0
         self._facts: Counter[tuple[str, ...]] = Counter()
         self._database: Counter[str] = Counter()
@@ -84,19 +89,19 @@ class Metrics(Collector):
         """Count a batch of requests by how long each waited, in seconds."""
         with self._lock:
             self._batch.add(len(waits))
-            self._stages["waiting",].add_all(waits)
+            self._waits.extend(waits)
+            if len(self._waits) > _TOGETHER:
+                self._count()
 
     def committed(self, tally: BatchTally) -> None:
         """Count what is on disk now."""
         with self._lock:
             for stage, seconds in tally.seconds.items():
                 self._stages[stage,].add(seconds)
-            for made in tally.decided:
-                self._eligible += np.bincount(made.eligible, minlength=len(self._eligible))
-                self._reasons += made.reasons
-                self._groups += made.groups
-                self._actions += made.actions
-                self._holds += made.holds
+            self._decided += tally.decided
+            self._uncounted += sum(len(made.first) for made in tally.decided)
+            if self._uncounted > _TOGETHER:
+                self._count()
             if tally.facts:
                 self._facts.update(tally.facts)
             self._repeats += tally.repeats
@@ -113,11 +118,29 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Everything, as Prometheus families."""
         with self._lock:
+            self._count()
             yield from self._of_decisions()
             yield from self._of_batches()
         yield from self._of_requests()
         yield from self._of_policy()
         yield from self._of_lift()
+
+    def _count(self) -> None:
+        """Count what was noted, many batches at a time.
+
+        Batch by batch it would cost more: NumPy gives up the interpreter lock in some of these calls, and while the
+        event loop is busy the writer thread then waits for it.
+        """
+        self._stages["waiting",].add_all(self._waits)
+        self._waits.clear()
+        if self._decided:
+            made = Counted.joined(self._decided)
+            self._decided, self._uncounted = [], 0
+            self._eligible += np.bincount(made.eligible.sum(axis=1), minlength=len(self._eligible))
+            self._reasons += np.bincount(made.reasons.ravel(), minlength=len(self._reasons))
+            self._groups += np.bincount(made.groups, minlength=len(self._groups))
+            self._actions += np.bincount(made.chosen, minlength=len(self._actions))
+            self._holds += int((made.first == 0).sum())
 
     def _of_requests(self) -> Iterator[Metric]:
         labels = ("route", "method", "status")
