@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -14,11 +14,15 @@ from orchestrator.api.access import Access
 from orchestrator.api.docs import add_docs
 from orchestrator.api.local_only import LocalOnly
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
-from orchestrator.api.routes import batch, customers, decisions, events, health, outcomes, policy, segment
+from orchestrator.api.routes import batch, customers, decisions, events, health, metrics, outcomes, policy, segment
 from orchestrator.api.scopes import describe_scopes
 from orchestrator.api.security_headers import SecurityHeaders
+from orchestrator.api.traces import telemetry_of
 from orchestrator.api.tracing import RequestIds
 from orchestrator.service.service import Service, ServiceSettings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 DESCRIPTION = """
 Next best action per customer, across channels.
@@ -44,17 +48,20 @@ class _Application(FastAPI):
         return SecurityHeaders(super().build_middleware_stack())
 
 
-def create_app(settings: ServiceSettings, *, dev: bool = False) -> FastAPI:
+def create_app(
+    settings: ServiceSettings, *, dev: bool = False, tracer_provider: TracerProvider | None = None
+) -> FastAPI:
     """Build the HTTP application; its lifespan opens the database and starts the writer and the watcher.
 
     Args:
         settings: what the service is made of.
         dev: let everybody on this machine in, without a key.
+        tracer_provider: takes spans, as `traces.collector` makes one; none for no traces.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Service(settings) as service:
+        async with Service(settings, tracer_provider=tracer_provider) as service:
             app.state.service = service
             app.state.keys = service.keys
             if not dev:
@@ -73,7 +80,7 @@ def create_app(settings: ServiceSettings, *, dev: bool = False) -> FastAPI:
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=telemetry_of(tracer_provider),
     )
     app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
     app.state.dev = dev
@@ -81,7 +88,7 @@ def create_app(settings: ServiceSettings, *, dev: bool = False) -> FastAPI:
         app.add_middleware(LocalOnly)
     else:
         app.add_middleware(Access, clock=settings.clock)
-    app.add_middleware(RequestIds)
+    app.add_middleware(RequestIds, access_log=settings.retailer.serving.operations.access_log)
     add_problem_handlers(app)
     routers = (
         decisions.router,
@@ -93,6 +100,7 @@ def create_app(settings: ServiceSettings, *, dev: bool = False) -> FastAPI:
         customers.router,
         policy.router,
         health.router,
+        metrics.router,
     )
     for router in routers:
         app.include_router(router)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from orchestrator.api.models.problems import FieldProblem, Problem
 from orchestrator.errors import suggestion
+from orchestrator.profiles.records import CLOCK_TOLERANCE
 from orchestrator.service import errors as service
 
 MEDIA_TYPE = "application/problem+json"
@@ -66,6 +68,30 @@ def refuse_repeated_ids(field: str, ids: Sequence[str], facts: Sequence[object])
                     )
                 ]
             )
+
+
+def refuse_future(times: Sequence[datetime | None], *, now: float, many: bool) -> None:
+    """A fact of the future is a wrong clock, and would age everything else known about the customer.
+
+    Args:
+        times: `timestamp` of each fact of a request, none where it is left out.
+        now: seconds since 1970 UTC.
+        many: whether the request is a list.
+
+    Raises:
+        ProblemError: 422, naming each that lies more than a day ahead.
+    """
+    wrong = [
+        FieldProblem(
+            field=f"[{i}].timestamp" if many else "timestamp",
+            problem=f"{time.isoformat()} lies more than a day ahead",
+            fix="check the sender's clock",
+        )
+        for i, time in enumerate(times)
+        if time is not None and time.timestamp() > now + CLOCK_TOLERANCE
+    ]
+    if wrong:
+        raise invalid(wrong)
 
 
 def invalid(errors: Iterable[FieldProblem]) -> ProblemError:
@@ -133,6 +159,11 @@ _REFUSALS: dict[type[service.ServiceError], tuple[int, str, str]] = {
         "train a policy that fits this configuration (`journey train`), or promote one",
     ),
     service.OverloadedError: (503, "overloaded", "wait for the seconds in Retry-After, then send the request again"),
+    service.WaitedTooLongError: (
+        503,
+        "waited-too-long",
+        "wait for the seconds in Retry-After, then send the request again",
+    ),
     service.StoppingError: (503, "stopping", "wait for the seconds in Retry-After, then send the request again"),
     service.StorageUnavailableError: (
         503,
@@ -179,7 +210,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 def problem_of(error: ProblemError | service.ServiceError | ValidationError, *, request_id: str | None) -> Problem:
     """The document that tells of an error."""
     if isinstance(error, service.ServiceError):
-        error = _refused(error)
+        error = refusal_problem(error)
     elif isinstance(error, ValidationError):
         error = invalid(_field_problem({**e, "loc": ("body", *e["loc"])}) for e in error.errors(include_url=False))
     return Problem(
@@ -193,14 +224,17 @@ def problem_of(error: ProblemError | service.ServiceError | ValidationError, *, 
     )
 
 
-def _refused(error: service.ServiceError) -> ProblemError:
+def refusal_problem(error: service.ServiceError) -> ProblemError:
+    """What a refusal of the service is over HTTP."""
     status, kind, fix = _REFUSALS[type(error)]
-    headers = {"Retry-After": "1"} if status == 503 else None
+    headers = {"Retry-After": str(error.retry_after)} if status == 503 else None
     return ProblemError(status, kind, detail=str(error), fix=fix, headers=headers)
 
 
 def problem_response(request: Request, error: ProblemError) -> Response:
     """The problem as an answer, for code that is not inside a route."""
+    if service := getattr(request.app.state, "service", None):
+        service.metrics.refused(error.kind)
     return Response(
         problem_of(error, request_id=request.scope.get("journey.request_id")).model_dump_json(),
         status_code=error.status_code,
@@ -245,7 +279,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, service.ServiceError)  # noqa: S101 - registered for this class
-    return problem_response(request, _refused(error))
+    return problem_response(request, refusal_problem(error))
 
 
 async def _on_crash(request: Request, error: Exception) -> Response:

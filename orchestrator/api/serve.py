@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import gc
-import logging
-import re
+import sys
+from contextlib import suppress
 
-import structlog
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from orchestrator.api.app import create_app
 from orchestrator.api.connections import BoundedProtocol
 from orchestrator.api.local_only import is_loopback
-from orchestrator.database_urls import without_passwords
+from orchestrator.api.log_lines import configure_logging
+from orchestrator.api.stopping import DrainingServer
+from orchestrator.api.traces import collector
 from orchestrator.errors import AccessError
 from orchestrator.service.service import Service, ServiceSettings
 
 
 def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT; requests already accepted are finished first.
+    """Serve until SIGTERM or SIGINT; says so, and finishes what it accepted.
 
     One process, in which one thread decides; several may share a database, each on a port of its own.
 
@@ -29,6 +31,7 @@ def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
     Raises:
         AccessError: nobody would be let in, or everybody on the network.
         StorageError: the database cannot be used.
+        OrchestratorError: traces are to be sent, but the packages for it are missing.
     """
     serving = settings.retailer.serving
     if dev and not is_loopback(serving.host):
@@ -43,9 +46,10 @@ def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
             "decide,events,outcomes` and the same --config and --database, or try it out with `journey serve --dev`"
         )
     configure_logging()
-    app = create_app(settings, dev=dev)
+    provider = collector(serving.operations.otlp_endpoint)
+    app = create_app(settings, dev=dev, tracer_provider=provider)
     tune_process()
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=serving.host,
         port=serving.port,
@@ -54,17 +58,20 @@ def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
         server_header=False,
         access_log=False,
         log_config=None,
-        timeout_graceful_shutdown=30,
+        timeout_graceful_shutdown=serving.operations.shutdown_seconds,
     )
 
+    def stopping() -> None:
+        if service := getattr(app.state, "service", None):
+            service.stop_soon()
 
-def _hide_secrets(_logger: object, _method: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {name: _harmless(value) if isinstance(value, str) else value for name, value in entry.items()}
-
-
-def _harmless(text: str) -> str:
-    """Without passwords, and without the rows that PostgreSQL quotes in what it says of a failed write."""
-    return without_passwords(re.sub(r"^DETAIL:.*$", "DETAIL: ***", text, flags=re.MULTILINE))
+    server = DrainingServer(config, stopping=stopping, drain_seconds=serving.operations.drain_seconds)
+    with suppress(KeyboardInterrupt):  # which Ctrl-C raises in the end, when all is finished
+        server.run()
+    if provider is not None:
+        provider.shutdown()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 def tune_process() -> None:
@@ -72,31 +79,3 @@ def tune_process() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-
-
-def configure_logging() -> None:
-    """One JSON document per line on standard error, for this program's lines and its libraries' alike."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        _hide_secrets,
-    ]
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        cache_logger_on_first_use=True,
-    )

@@ -9,7 +9,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
-from orchestrator.api.problems import ProblemError
+from orchestrator.api.problems import ProblemError, refusal_problem
+from orchestrator.service.errors import ServiceError
 
 
 class StrictJsonRequest(Request):
@@ -19,7 +20,8 @@ class StrictJsonRequest(Request):
         """The body.
 
         Raises:
-            ProblemError: 413 before more than the limit is held in memory; 415 for another media type.
+            ProblemError: 413 before more than the limit is held in memory; 415 for another media type; 503
+                when too much is waiting already.
         """
         if not hasattr(self, "_body"):
             self._body = await self.bounded_body()
@@ -37,6 +39,11 @@ class StrictJsonRequest(Request):
         declared = self.headers.get("content-length", "0")
         if not declared.isdigit() or int(declared) > limit:
             raise too_large(limit)
+        # Before it is in memory: what would be refused in the end need not be read.
+        try:
+            self.app.state.service.check_room(int(declared))
+        except ServiceError as refusal:  # which FastAPI would take for a body it cannot read
+            raise refusal_problem(refusal) from refusal
         chunks, size = [], 0
         async for chunk in self.stream():
             size += len(chunk)

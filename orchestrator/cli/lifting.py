@@ -38,12 +38,21 @@ def lift_command(
 
     Example: journey lift --days 14 --out lift.svg
     """
+    from orchestrator.groups import Assignment
     from orchestrator.service.lift import DAY, measure_lift
     from orchestrator.storage.database import open_database
 
     retailer = retailer_at(config, database)
     engine = open_database(retailer.serving.database, create=False)
-    found = measure_lift(engine, retailer, window=days * DAY, now=time.time(), against=against, tightest=tightest)
+    found = measure_lift(
+        engine,
+        retailer.goals,
+        experiment=Assignment(retailer.serving.groups).experiment,
+        window=days * DAY,
+        now=time.time(),
+        against=against,
+        tightest=tightest,
+    )
     engine.dispose()
     if not found.groups:
         typer.echo(

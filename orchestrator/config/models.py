@@ -194,6 +194,32 @@ class Groups(Settings):
         return self
 
 
+class Operations(Settings):
+    """How the service looks after itself.
+
+    Attributes:
+        queue_requests: requests that may wait; more are answered 503.
+        queue_bytes: memory that waiting requests may take; more are answered 503.
+        request_timeout_seconds: a request that was not begun by then is answered 503, and not done.
+        drain_seconds: told to stop, the service says it is not ready for so long before it stops accepting.
+        shutdown_seconds: and for so long it finishes what it has accepted.
+        access_log: one line per request, without ids; refusals and failures are always logged.
+        lift_minutes: between measurements of what experiment groups are worth, for `/metrics`; 0 for none.
+        lift_days: each customer is looked at from the first decision on.
+        otlp_endpoint: URL of an OpenTelemetry collector for traces; `OTEL_EXPORTER_OTLP_ENDPOINT` if empty.
+    """
+
+    queue_requests: Annotated[int, Field(ge=1)] = 4096
+    queue_bytes: Annotated[int, Field(ge=2**20)] = 2**26
+    request_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
+    drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
+    shutdown_seconds: Annotated[int, Field(ge=1, le=600)] = 30
+    access_log: bool = False
+    lift_minutes: Annotated[float, Field(ge=0)] = 15.0
+    lift_days: Annotated[float, Field(gt=0)] = 28.0
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+
+
 class Serving(Settings):
     """`serving.yaml`: the HTTP service."""
 
@@ -203,6 +229,7 @@ class Serving(Settings):
     champion_poll_seconds: Annotated[float, Field(gt=0)] = 2.0
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
     groups: Groups = Groups()
+    operations: Operations = Operations()
 
 
 class Training(Settings):

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from orchestrator.decisions import DecisionCore, Decisions, id_words
 from orchestrator.groups import Assignment, Experiment, Group, GroupArray
+from orchestrator.service.batch_tally import BatchTally
 from orchestrator.service.contact_facts import ContactReader
 from orchestrator.service.errors import KeyReusedError, ServiceError, UnknownCustomerError
 from orchestrator.service.identifiers import decision_ids
@@ -55,11 +56,18 @@ class Decider:
         self._policies = policies
 
     def decide(
-        self, connection: Connection, profiles: ProfilesBatch, jobs: Sequence[DecisionJob], *, now: float
+        self,
+        connection: Connection,
+        profiles: ProfilesBatch,
+        jobs: Sequence[DecisionJob],
+        *,
+        now: float,
+        tally: BatchTally,
     ) -> list[DecisionMade | ServiceError]:
         """Decide and log; one answer or refusal per job, in order."""
         answers: dict[int, DecisionMade | ServiceError] = {}
         first_use = self._answer_repeats(connection, jobs, answers)
+        tally.repeats += sum(isinstance(answer, DecisionMade) for answer in answers.values())
         fresh = []
         for i, job in enumerate(jobs):
             if i in answers or first_use.get(job.key, i) != i:
@@ -69,11 +77,12 @@ class Decider:
             else:
                 answers[i] = UnknownCustomerError("no event of this customer was ever received")
         if fresh:
-            made = self._decide_fresh(connection, profiles, [jobs[i] for i in fresh], now=now)
+            made = self._decide_fresh(connection, profiles, [jobs[i] for i in fresh], now=now, tally=tally)
             answers.update(zip(fresh, made, strict=True))
         for i, job in enumerate(jobs):
             if i not in answers:  # a repeat of a key first used in this very batch
                 first = first_use[job.key]
+                tally.repeats += jobs[first].fingerprint == job.fingerprint
                 answers[i] = answers[first] if jobs[first].fingerprint == job.fingerprint else _reused()
         return [answers[i] for i in range(len(jobs))]
 
@@ -100,7 +109,13 @@ class Decider:
         return first_use
 
     def _decide_fresh(
-        self, connection: Connection, profiles: ProfilesBatch, jobs: Sequence[DecisionJob], *, now: float
+        self,
+        connection: Connection,
+        profiles: ProfilesBatch,
+        jobs: Sequence[DecisionJob],
+        *,
+        now: float,
+        tally: BatchTally,
     ) -> list[DecisionMade | ServiceError]:
         try:
             served = self._policies.required()
@@ -108,6 +123,7 @@ class Decider:
             return [refusal] * len(jobs)
         ids = decision_ids(len(jobs), now=now)
         facts = self._contacts.read(connection, [job.customer_id for job in jobs], now=now)
+        tally.lap("reading")
         made: dict[int, DecisionMade] = {}
         groups = self._groups.of([job.customer_id for job in jobs])
         slots = np.array([job.slots for job in jobs])
@@ -131,6 +147,7 @@ class Decider:
                 same_subject=np.array([job.same_subject for job in whom]),
                 counted=self._contacts.is_contact,
             )
+            tally.decisions(decided, groups=groups[places])
             of_turn = list(
                 self._made(whom, named, decided, served=served, groups=groups[places], events_until=until, now=now)
             )
@@ -138,6 +155,7 @@ class Decider:
             reached = [(m.customer_id, found[0]) for m in of_turn if (found := self._contact_in(m))]
             codes = np.array([a for _, a in reached], dtype=np.int64)  # of the catalogue's actions: their columns
             facts = facts.with_contacts([customer for customer, _ in reached], action=codes, now=now)
+        tally.lap("deciding")
         rows = [_row(made[i]) for i in range(len(jobs))]
         write_rows(connection, decisions, rows)
         keys = [
@@ -147,6 +165,7 @@ class Decider:
         ]
         write_rows(connection, idempotency, keys)
         write_rows(connection, contacts, list(self._contact_rows(made.values())))
+        tally.lap("writing")
         return [made[i] for i in range(len(jobs))]
 
     def _contact_in(self, made: DecisionMade) -> tuple[int, int] | None:

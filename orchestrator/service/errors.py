@@ -7,13 +7,22 @@ ServiceError
 ├── KeyReusedError          an idempotency key came back with another request
 ├── NoPolicyError           nothing is promoted yet
 ├── OverloadedError         the queue is full
+├── WaitedTooLongError      not begun in time, and not done
 ├── StoppingError           the service is shutting down
 └── StorageUnavailableError the database refused the write; nothing was kept
 """
 
 
 class ServiceError(Exception):
-    """A request is refused; the message says what was wrong and the fix."""
+    """A request is refused; the message says what was wrong and the fix.
+
+    Attributes:
+        retry_after: seconds after which trying again may help, where it may at all.
+    """
+
+    def __init__(self, message: str = "", *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UnknownCustomerError(ServiceError):
@@ -38,6 +47,10 @@ class NoPolicyError(ServiceError):
 
 class OverloadedError(ServiceError):
     """The queue is full."""
+
+
+class WaitedTooLongError(ServiceError):
+    """The request was not begun in time, and will not be done."""
 
 
 class StoppingError(ServiceError):

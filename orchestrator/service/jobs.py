@@ -96,7 +96,12 @@ class ErasureJob:
     who: str
 
 
-Job = DecisionJob | DecisionsJob | EventsJob | OutcomesJob | ErasureJob
+@dataclass(frozen=True, slots=True)
+class ProbeJob:
+    """Find out whether the database takes writes."""
+
+
+Job = DecisionJob | DecisionsJob | EventsJob | OutcomesJob | ErasureJob | ProbeJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import cast
 import numpy as np
 from sqlalchemy import Connection, Engine, Table, select
 
-from orchestrator.config import Goals, Retailer
+from orchestrator.config import Goals
 from orchestrator.errors import OrchestratorError
-from orchestrator.groups import Assignment, Group
+from orchestrator.groups import Group
 from orchestrator.profiles import EVENT_TYPES
 from orchestrator.service.layout import Layout
 from orchestrator.storage.dialects import dialect_of
@@ -66,8 +66,9 @@ class Lift:
 
 def measure_lift(
     engine: Engine,
-    retailer: Retailer,
+    goals: Goals,
     *,
+    experiment: str,
     window: float,
     now: float,
     against: str | None = None,
@@ -76,14 +77,15 @@ def measure_lift(
 ) -> Lift:
     """Compare groups by what customers brought from their first decision of the experiment on.
 
-    The experiment is that of the configuration: decisions made with another salt or other shares are left out, for then
-    other customers were compared. A customer counts in the group of the first decision, with all that followed within
-    the window, whoever decided later: what is compared was assigned by chance. Customers come in as their windows
-    close; until then they wait. Facts that reach the service later than that still count.
+    Decisions made with another salt or other shares are left out, for then other customers were compared. A customer
+    counts in the group of the first decision, with all that followed within the window, whoever decided later: what is
+    compared was assigned by chance. Customers come in as their windows close; until then they wait. Facts that reach
+    the service later than that still count.
 
     Args:
         engine: an open database, which may be in use.
-        retailer: its groups, and what outcomes are worth.
+        goals: what outcomes are worth.
+        experiment: `Assignment.experiment` of salt and shares.
         window: seconds.
         now: seconds since 1970.
         against: reference group; by default the first of control, business_rules, random that has customers.
@@ -94,7 +96,7 @@ def measure_lift(
         OrchestratorError: nobody is in the group to compare with.
     """
     with engine.connect().execution_options(**dialect_of(engine).snapshot()) as connection:
-        customers = _customers(connection, retailer, window=window, now=now)
+        customers = _customers(connection, goals, experiment=experiment, window=window, now=now)
     done = customers.first + window <= now
     sizes: dict[str, int] = {g.label: int((done & (customers.group == g)).sum()) for g in Group}
     reference = against or next((name for name in _REFERENCES if sizes[name]), "")
@@ -145,7 +147,7 @@ def _result(
     )
 
 
-def _customers(connection: Connection, retailer: Retailer, *, window: float, now: float) -> _Customers:
+def _customers(connection: Connection, goals: Goals, *, experiment: str, window: float, now: float) -> _Customers:
     d = decisions.c
     bodies = connection.execute(select(layouts.c.layout_id, layouts.c.body)).all()
     costs = {layout_id: _costs(layout_id, body) for layout_id, body in bodies}
@@ -155,7 +157,6 @@ def _customers(connection: Connection, retailer: Retailer, *, window: float, now
     group: list[int] = []
     spent: list[float] = []
     contacts: list[float] = []
-    experiment = Assignment(retailer.serving.groups).experiment
     query = (
         select(d.customer_id, d.decided_at, d.group_name, d.layout_id, d.action, d.slots)
         .where(d.decided_at <= now, d.experiment == experiment)
@@ -175,7 +176,7 @@ def _customers(connection: Connection, retailer: Retailer, *, window: float, now
             contacts[place] += sum(a != 0 for a in taken)
     begins = np.array(first)
     money, unsubscribed = -np.array(spent), np.zeros(len(row))
-    facts = (_facts(connection, retailer.goals, table, now) for table in (events, outcomes))
+    facts = (_facts(connection, goals, table, now) for table in (events, outcomes))
     for customer, at, kind, worth in chain.from_iterable(facts):
         place = row.get(customer, -1)
         if place >= 0 and begins[place] < at < begins[place] + window:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from opentelemetry.trace import TracerProvider
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,6 +21,7 @@ from orchestrator.config import Retailer
 from orchestrator.decisions import DecisionCore
 from orchestrator.groups import Assignment, Experiment, business_rules
 from orchestrator.profiles import ProfileSchema
+from orchestrator.service.batch_spans import batch_spans
 from orchestrator.service.contact_facts import ContactReader
 from orchestrator.service.customers import CustomerSummary, export_customer, log_export, read_customer
 from orchestrator.service.deciding import Decider, made_from_row
@@ -31,6 +33,7 @@ from orchestrator.service.errors import (
 )
 from orchestrator.service.explaining import Contribution, Explained, Explainer, contributions
 from orchestrator.service.gathering import Gatherer
+from orchestrator.service.job_sizes import bytes_of, decisions_of
 from orchestrator.service.jobs import (
     Answer,
     DecisionJob,
@@ -44,6 +47,9 @@ from orchestrator.service.jobs import (
     Recorded,
 )
 from orchestrator.service.layout import Layout
+from orchestrator.service.lift_watcher import LiftWatcher
+from orchestrator.service.metrics import Metrics
+from orchestrator.service.readiness import Checks, Readiness
 from orchestrator.service.serving_policy import ChampionWatcher, PolicyHolder
 from orchestrator.service.writer import Writer
 from orchestrator.storage.database import READ_ONLY, open_database
@@ -53,7 +59,7 @@ from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.key_rows import note_used, read_keys
 from orchestrator.storage.log import keep_layout, read_decisions, read_outcomes
 from orchestrator.storage.personal import is_held
-from orchestrator.storage.tables import Row, customers, schema_version
+from orchestrator.storage.tables import Row, customers
 from orchestrator.wire.segment import SegmentReader
 from policies.policy import Policy
 from policies.vw_policy import VWPolicy
@@ -80,8 +86,11 @@ class ServiceSettings:
 class Service:
     """Use as `async with Service(settings) as service`; leaving finishes what was accepted."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServiceSettings, *, tracer_provider: TracerProvider | None = None) -> None:
         self.settings = settings
+        self._stopping = False
+        self._around = batch_spans(tracer_provider)
+        self._operations = settings.retailer.serving.operations
         self.schema = ProfileSchema.from_retailer(settings.retailer)
         self.core = DecisionCore(settings.retailer, self.schema)
         rules = business_rules(settings.retailer)
@@ -99,6 +108,16 @@ class Service:
         )
         # Not started here: who needs no keys does not read them.
         self.keys = KeyRing(load=self._read_keys, note=self._note_used, clock=settings.clock)
+        self.metrics = Metrics(actions=self.core.actions.ids, reasons=self.core.reasons, clock=settings.clock)
+        self._lift = LiftWatcher(
+            database=settings.retailer.serving.database,
+            goals=settings.retailer.goals,
+            experiment=self._groups.experiment,
+            window=self._operations.lift_days * 86400,
+            every=self._operations.lift_minutes * 60,
+            clock=settings.clock,
+            tell=self.metrics.measured,
+        )
         self._watcher = ChampionWatcher(
             self.policies,
             champion=settings.champion,
@@ -122,11 +141,27 @@ class Service:
                 groups=self._groups,
                 experiment=self._experiment,
             ),
+            metrics=self.metrics,
             clock=self.settings.clock,
         )
-        self._gatherer: Gatherer[Job, Answer] = Gatherer(self._writer.handle)
+        self._gatherer: Gatherer[Job, Answer] = Gatherer(
+            self._writer.handle,
+            capacity=self._operations.queue_requests,
+            capacity_bytes=self._operations.queue_bytes,
+            bytes_of=bytes_of,
+            weight_of=decisions_of,
+            patience=self._operations.request_timeout_seconds,
+            observe=self.metrics.gathered,
+            around=self._around,
+        )
         self._gatherer.start()
+        self._readiness = Readiness(self._gatherer, policies=self.policies, stopping=lambda: self._stopping)
+        self.metrics.stopping = lambda: self._stopping
+        self.metrics.queue = self._gatherer.state
+        self.metrics.policy = lambda: self.policies.current
+        self.metrics.looked_at_registry = lambda: self._watcher.looked_at
         await asyncio.to_thread(self._watcher.start)
+        self._lift.start()
         return self
 
     async def __aexit__(
@@ -134,6 +169,7 @@ class Service:
     ) -> None:
         await self._gatherer.stop()
         await asyncio.to_thread(self._watcher.stop)
+        await asyncio.to_thread(self._lift.stop)
         self._writer.close()
         self._engine.dispose()
 
@@ -157,6 +193,14 @@ class Service:
         engine.dispose()
         now = self.settings.clock()
         return any(not key.fault(now) for key in found.values())
+
+    def check_room(self, size: int) -> None:
+        """Check that a request of so many bytes may wait.
+
+        Raises:
+            OverloadedError: too many do already.
+        """
+        self._gatherer.refuse_if_full(size)
 
     async def decide(self, job: DecisionJob) -> DecisionMade:
         """Decide; durable when this returns.
@@ -246,15 +290,13 @@ class Service:
         wiped = await asyncio.to_thread(dialect_of(self._engine).wipe, self._engine, erased.traces)
         return erased, wiped
 
-    async def check_ready(self) -> None:
-        """Check that decisions can be made.
+    async def ready(self) -> Checks:
+        """What is wrong with each thing a decision needs; nothing where all is well."""
+        return await self._readiness.checks()
 
-        Raises:
-            ServiceError: they cannot; the message says why.
-        """
-        self.policies.required()
-        self._gatherer.check()
-        await asyncio.to_thread(self._read_database)
+    def stop_soon(self) -> None:
+        """Say from now on that it is not ready; requests are handled as before. May be called by a signal's handler."""
+        self._stopping = True
 
     @cached_property
     def _layout(self) -> Layout:
@@ -337,10 +379,3 @@ class Service:
 
     def _seeing_one_moment(self) -> Connection:
         return self._engine.connect().execution_options(**dialect_of(self._engine).snapshot())
-
-    def _read_database(self) -> None:
-        try:
-            with self._reading.connect() as connection:
-                connection.execute(select(schema_version.c.version_num)).one()
-        except SQLAlchemyError as error:
-            raise StorageUnavailableError("the database cannot be read") from error

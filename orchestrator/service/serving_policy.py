@@ -92,6 +92,7 @@ class ChampionWatcher:
         self._clock = clock
         self._refused: str | None = None
         self._complaint = ""
+        self.looked_at: float | None = None  # when the registry last answered, seconds since 1970 UTC
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="champion-watcher", daemon=True)
 
@@ -110,6 +111,7 @@ class ChampionWatcher:
         version = None
         try:
             found = self._champion()
+            self.looked_at = self._clock()
             if found is None:
                 return
             version, directory = found

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from orchestrator.profiles import ProfileSchema
+from orchestrator.service.batch_tally import BatchTally
 from orchestrator.service.deciding import Decider
-from orchestrator.service.errors import ServiceError, StorageUnavailableError
+from orchestrator.service.errors import ServiceError, StorageUnavailableError, WaitedTooLongError
+from orchestrator.service.gathering import Claim
 from orchestrator.service.identity import Identities, MovedError, lock_customers
 from orchestrator.service.jobs import (
     Answer,
@@ -22,13 +24,18 @@ from orchestrator.service.jobs import (
     EventsJob,
     Job,
     OutcomesJob,
+    ProbeJob,
+    Recorded,
 )
 from orchestrator.service.merging import merge_customers
+from orchestrator.service.metrics import Metrics
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.recording import Decided, decided_from, record_events, record_outcomes, record_raw
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.erasing import erase_customer
+from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.log import read_decided
+from orchestrator.storage.probe import probe
 from orchestrator.wire.link import Link
 
 _ATTEMPTS = 5
@@ -42,6 +49,7 @@ class Writer:
         schema: the customers' profiles.
         profile_layout: digest of the profile columns, kept with every state.
         decider: decides.
+        metrics: told of what is on disk, and of trouble.
         clock: seconds since 1970 UTC.
     """
 
@@ -52,6 +60,7 @@ class Writer:
         schema: ProfileSchema,
         profile_layout: str,
         decider: Decider,
+        metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         self._engine = engine
@@ -60,14 +69,19 @@ class Writer:
         self._profile_layout = profile_layout
         self._decider = decider
         self._clock = clock
+        self._metrics = metrics
 
     def close(self) -> None:
         """Give the connection back."""
         if self._connection is not None:
             self._connection.close()
 
-    def handle(self, jobs: Sequence[Job]) -> list[Answer | ServiceError]:
+    def handle(self, jobs: Sequence[Job], claim: Claim) -> list[Answer | ServiceError]:
         """Do all jobs in one transaction; when this returns, it is on disk.
+
+        Args:
+            jobs: what to do.
+            claim: asked when nothing has to be waited for any more; jobs it denies are not done.
 
         Raises:
             StorageUnavailableError: the database refused; nothing of the batch was kept.
@@ -77,71 +91,138 @@ class Writer:
                 # One connection for good: checking one out of the pool costs as much as several rows.
                 if self._connection is None or self._connection.closed:
                     self._connection = self._engine.connect()
-                return self._handle(self._connection, jobs)
+                tally = BatchTally()
+                answers = self._handle(self._connection, jobs, claim, tally)
+                self._metrics.committed(tally)
+                return answers
             except MovedError:
                 continue  # undone; nothing was in the way but an id that changed hands
             except DBAPIError as error:
                 if attempt + 1 < _ATTEMPTS and dialect_of(self._engine).try_again(error.orig):
+                    self._metrics.database("retried")
                     continue  # undone as a whole; what was in the way is in the log now, and answers
                 if isinstance(error, OperationalError | InterfaceError):
-                    # Only its first line: PostgreSQL quotes rows in the next ones.
-                    said = str(error.orig).partition("\n")[0]
-                    raise StorageUnavailableError(f"the database refused the write: {said}") from error
+                    self._metrics.database("refused")
+                    raise StorageUnavailableError(f"the database refused the write: {_why(error)}") from error
+                self._metrics.database("failed")
                 raise
         raise StorageUnavailableError("ids of these customers are being linked by others; send the request again")
 
-    def _handle(self, connection: Connection, jobs: Sequence[Job]) -> list[Answer | ServiceError]:
+    def _handle(
+        self, connection: Connection, jobs: Sequence[Job], claim: Claim, tally: BatchTally
+    ) -> list[Answer | ServiceError]:
         answers: dict[int, Answer | ServiceError] = {}
-        events = [(i, job) for i, job in enumerate(jobs) if isinstance(job, EventsJob)]
-        outcomes = [(i, job) for i, job in enumerate(jobs) if isinstance(job, OutcomesJob)]
-        decisions = [
-            (i, one)
-            for i, job in enumerate(jobs)
-            for one in ((job,) if isinstance(job, DecisionJob) else job.jobs if isinstance(job, DecisionsJob) else ())
-        ]
-        erasures = [(i, job) for i, job in enumerate(jobs) if isinstance(job, ErasureJob)]
         with connection.begin():
-            ids = [outcome.decision_id for _, job in outcomes for outcome in job.outcomes]
+            ids = [outcome.decision_id for job in jobs if isinstance(job, OutcomesJob) for outcome in job.outcomes]
             decided = decided_from(read_decided(connection, ids))
             identities = _lock(connection, jobs, decided)
+            denied = {i for i, wanted in enumerate(claim()) if not wanted}
+            answers.update((i, WaitedTooLongError("not begun in time, and not done")) for i in denied)
+            batch = _Batch.of((i, job) for i, job in enumerate(jobs) if i not in denied)
             # Not earlier: waiting for others takes time, and they may have written what is read next.
             now = self._clock()
-            whose = identities.resolve([job for _, job in events])
+            whose = identities.resolve([job for _, job in batch.events])
             decided = {i: replace(d, customer_id=identities.final(d.customer_id)) for i, d in decided.items()}
-            asked = [_about(job, identities.customer(job.customer_id)) for _, job in decisions]
+            batch.decisions = [(i, _about(job, identities.customer(job.customer_id))) for i, job in batch.decisions]
             merged = merge_customers(connection, self._schema, identities, now=now)
-            customers = [job.customer_id for job in asked]
+            customers = [job.customer_id for _, job in batch.decisions]
             customers += [customer for of_job in whose for customer in of_job]
             customers += [of.customer_id for of in decided.values()]
             profiles = ProfilesBatch(connection, self._schema, customers + (merged.customers if merged else []))
             if merged:
                 merged.apply(self._schema, profiles)
-            if events:
-                told = [job for _, job in events]
-                if identities.owners:
-                    told = [replace(job, events=job.events.of(of)) for job, of in zip(told, whose, strict=True)]
-                recorded = record_events(connection, self._schema, profiles, told, now=now)
-                answers.update(zip([i for i, _ in events], recorded, strict=True))
-                record_raw(connection, [raw for _, job in events for raw in job.raw], now=now)
-            if outcomes:
-                kept = record_outcomes(
-                    connection, self._schema, profiles, [job for _, job in outcomes], decided=decided, now=now
-                )
-                answers.update(zip([i for i, _ in outcomes], kept, strict=True))
-            if decisions:
-                made = self._decider.decide(connection, profiles, asked, now=now)
-                of_many: dict[int, list[DecisionMade | ServiceError]] = {}
-                for (i, _), answer in zip(decisions, made, strict=True):
-                    if isinstance(jobs[i], DecisionsJob):
-                        of_many.setdefault(i, []).append(answer)
-                    else:
-                        answers[i] = answer
-                answers.update((i, DecisionsMade(many)) for i, many in of_many.items())
+            if identities.owners:
+                pairs = zip(batch.events, whose, strict=True)
+                batch.events = [(i, replace(job, events=job.events.of(of))) for (i, job), of in pairs]
+            tally.lap("reading")
+            if batch.events or batch.outcomes:
+                self._record(connection, profiles, batch, answers, decided=decided, tally=tally, now=now)
+            if batch.decisions:
+                asked = [job for _, job in batch.decisions]
+                made = self._decider.decide(connection, profiles, asked, now=now, tally=tally)
+                answers.update(_per_job(jobs, [i for i, _ in batch.decisions], made))
             profiles.write(layout=self._profile_layout, now=now)
             # Last, so that nothing about them is written afterwards.
-            for i, job in erasures:
-                answers[i] = erase_customer(connection, identities.customer(job.customer_id), who=job.who, now=now)
+            for i, erasure in batch.erasures:
+                whom = identities.customer(erasure.customer_id)
+                answers[i] = erase_customer(connection, whom, who=erasure.who, now=now)
+            answers.update((i, _probe(connection)) for i in batch.probes)
+            tally.lap("writing")
+        tally.lap("committing")
         return [answers[i] for i in range(len(jobs))]
+
+    def _record(
+        self,
+        connection: Connection,
+        profiles: ProfilesBatch,
+        batch: _Batch,
+        answers: dict[int, Answer | ServiceError],
+        *,
+        decided: Mapping[str, Decided],
+        tally: BatchTally,
+        now: float,
+    ) -> None:
+        """Keep what the batch tells."""
+        if batch.events:
+            told = [job for _, job in batch.events]
+            recorded = record_events(connection, self._schema, profiles, told, now=now)
+            answers.update(zip([i for i, _ in batch.events], recorded, strict=True))
+            record_raw(connection, [raw for job in told for raw in job.raw], now=now)
+            for of_job in recorded:
+                tally.recorded("event", of_job.new)
+        if batch.outcomes:
+            followed = [job for _, job in batch.outcomes]
+            kept = record_outcomes(connection, self._schema, profiles, followed, decided=decided, now=now)
+            answers.update(zip([i for i, _ in batch.outcomes], kept, strict=True))
+            for answer in kept:
+                if isinstance(answer, Recorded):
+                    tally.recorded("outcome", answer.new)
+        tally.lap("recording")
+
+
+@dataclass
+class _Batch:
+    """Jobs by kind, each with its place; of a job of several decisions, each has the place of the job."""
+
+    events: list[tuple[int, EventsJob]] = field(default_factory=list)
+    outcomes: list[tuple[int, OutcomesJob]] = field(default_factory=list)
+    decisions: list[tuple[int, DecisionJob]] = field(default_factory=list)
+    erasures: list[tuple[int, ErasureJob]] = field(default_factory=list)
+    probes: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, jobs: Iterable[tuple[int, Job]]) -> _Batch:
+        """Sort jobs."""
+        batch = cls()
+        for i, job in jobs:
+            match job:
+                case EventsJob():
+                    batch.events.append((i, job))
+                case OutcomesJob():
+                    batch.outcomes.append((i, job))
+                case DecisionJob():
+                    batch.decisions.append((i, job))
+                case DecisionsJob():
+                    batch.decisions += ((i, one) for one in job.jobs)
+                case ErasureJob():
+                    batch.erasures.append((i, job))
+                case ProbeJob():
+                    batch.probes.append(i)
+        return batch
+
+
+def _per_job(
+    jobs: Sequence[Job], places: Sequence[int], made: Sequence[DecisionMade | ServiceError]
+) -> Iterator[tuple[int, Answer | ServiceError]]:
+    """Answers by job: those to a job of several decisions together."""
+    of_many: dict[int, list[DecisionMade | ServiceError]] = {}
+    for i, answer in zip(places, made, strict=True):
+        if isinstance(jobs[i], DecisionsJob):
+            of_many.setdefault(i, []).append(answer)
+        else:
+            yield i, answer
+    for i, many in of_many.items():
+        yield i, DecisionsMade(many)
 
 
 def _lock(connection: Connection, jobs: Sequence[Job], decided: Mapping[str, Decided]) -> Identities:
@@ -157,6 +238,8 @@ def _lock(connection: Connection, jobs: Sequence[Job], decided: Mapping[str, Dec
             keys += [one.key for one in asked if one.key is not None]
         elif isinstance(job, ErasureJob):
             given.append(job.customer_id)
+        elif isinstance(job, ProbeJob):
+            continue
         elif isinstance(job, EventsJob):
             given += job.events.customers.tolist()
             fact_ids += job.events.event_id.tolist()
@@ -170,3 +253,16 @@ def _lock(connection: Connection, jobs: Sequence[Job], decided: Mapping[str, Dec
 
 def _about(job: DecisionJob, customer_id: str) -> DecisionJob:
     return job if job.customer_id == customer_id else replace(job, customer_id=customer_id)
+
+
+def _probe(connection: Connection) -> Recorded | StorageUnavailableError:
+    try:
+        probe(connection)
+    except SchemaError as error:
+        return StorageUnavailableError(f"the database cannot be used: {error}")
+    return Recorded(())
+
+
+def _why(error: DBAPIError) -> str:
+    """The database's first line; what follows in PostgreSQL's messages quotes rows."""
+    return next(iter(str(error.orig).splitlines()), type(error.orig).__name__)

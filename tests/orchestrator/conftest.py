@@ -33,10 +33,16 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Champion:
-    """The champion as the registry would tell it, and how a policy is loaded; a test may turn both."""
+    """The champion as the registry would tell it (or fail to), and how a policy is loaded; a test may turn both."""
 
-    current: tuple[str, Path] | None
+    current: tuple[str, Path] | OSError | None
     load: Callable[[Path], Any]
+
+    def ask(self) -> tuple[str, Path] | None:
+        """What the registry answers."""
+        if isinstance(self.current, OSError):
+            raise self.current
+        return self.current
 
 
 @dataclass
@@ -104,7 +110,7 @@ def serving(retailer: Retailer, champion: Champion) -> Callable[..., AbstractAsy
         app = create_app(
             ServiceSettings(
                 retailer=of,
-                champion=lambda: champion.current,
+                champion=champion.ask,
                 load_policy=lambda directory: champion.load(directory),  # noqa: PLW0108 - may be replaced later
                 clock=clock,
             ),
@@ -135,6 +141,7 @@ def ask(serving: Callable[..., Any]) -> Callable[[Callable[[Served], Awaitable[A
 
 
 SERVER = """
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -146,7 +153,8 @@ from orchestrator.service.service import ServiceSettings
 from policies.baselines import RandomPolicy
 
 retailer = load_retailer(Path(sys.argv[1]), environment={})
-changes = {"database": sys.argv[2], "port": int(sys.argv[3])}
+operations = retailer.serving.operations.model_copy(update=json.loads(sys.argv[5]))
+changes = {"database": sys.argv[2], "port": int(sys.argv[3]), "operations": operations}
 contacts = ContactPolicy.model_validate_json(sys.argv[4])
 retailer = replace(retailer, serving=retailer.serving.model_copy(update=changes), contacts=contacts)
 core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
@@ -169,14 +177,16 @@ class ServerProcess:
 def server(retailer: Retailer) -> Callable[..., AbstractContextManager[ServerProcess]]:
     """`with server() as running:` serves over HTTP from another process, on the test's database.
 
-    `server(contacts={...})` has a contact policy, as it would stand in contacts.yaml.
+    `server(contacts={...})` has a contact policy, as it would stand in contacts.yaml; whatever else is
+    given is a setting of operations.
     """
 
     @contextmanager
-    def run(contacts: Mapping[str, Any] | None = None) -> Iterator[ServerProcess]:
+    def run(contacts: Mapping[str, Any] | None = None, **operations: Any) -> Iterator[ServerProcess]:
         # Port 0: the system chooses one, and the log says which.
         configuration, database = str(ROOT / "configs" / "retail"), retailer.serving.database
         command = [sys.executable, "-c", SERVER, configuration, database, "0", json.dumps(contacts or {})]
+        command.append(json.dumps(operations))
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
             try:
                 lines: list[str] = []

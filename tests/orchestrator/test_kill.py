@@ -161,6 +161,44 @@ def test_a_terminated_server_finishes_what_it_accepted(server, retailer):
     assert len(rows(retailer, "SELECT 1 FROM decisions")) == sum(len(c.decisions) for c in clients)
 
 
+def ready(port):
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())["checks"]["running"]["ok"]
+
+
+def test_a_draining_server_says_so_while_it_answers_and_then_finishes_what_it_accepted(server, retailer):
+    said = []
+
+    def end():
+        running.process.terminate()
+        while (answer := ready(running.port)) == (200, True):  # the signal is on its way
+            pass
+        said.append(answer)
+        # It goes on: whoever has not heard yet that it is not ready is answered.
+        know(running.port)
+
+    with server(drain_seconds=1.0) as running:
+        assert ready(running.port) == (200, True)
+        clients = under_load(running, end)
+    check_log(retailer, clients)
+    assert said == [(503, False)]
+    assert [r for c in clients for r in c.refused if r[0] != 503] == []
+    assert len(rows(retailer, "SELECT 1 FROM decisions")) == sum(len(c.decisions) for c in clients)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # about signals, not the log
+def test_a_second_signal_ends_the_draining(server):
+    with server(drain_seconds=600) as running:
+        running.process.terminate()
+        while ready(running.port) == (200, True):
+            pass
+        assert running.process.poll() is None
+        running.process.terminate()
+        assert running.process.wait(30) in (0, -signal.SIGTERM)
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("chunked", [False, True])
 def test_ten_megabytes_are_refused_before_they_are_read(server, chunked):

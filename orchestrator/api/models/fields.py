@@ -8,13 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
-# Latest time a fact may carry, seconds ahead of our clock; the same as profiles allow.
-CLOCK_TOLERANCE = 86400.0
 
-
-def _not_ahead(value: datetime) -> datetime:
-    if (value - datetime.now(UTC)).total_seconds() > CLOCK_TOLERANCE:
-        raise ValueError(f"{value.isoformat()} lies more than a day ahead; check the sender's clock")
+def _of_our_time(value: datetime) -> datetime:
     if value.year < 1970:
         raise ValueError(f"{value.isoformat()} is before 1970; send when it happened")
     return value
@@ -27,7 +22,8 @@ Identifier = Annotated[
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e12, le=1e12)]
 Amount = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e12)]
-PastTime = Annotated[AwareDatetime, Strict(False), AfterValidator(_not_ahead)]
+# Not in the future either, which only routes can tell, by the service's clock: `problems.refuse_future`.
+PastTime = Annotated[AwareDatetime, Strict(False), AfterValidator(_of_our_time)]
 
 
 class Body(BaseModel):
@@ -44,8 +40,3 @@ def timestamp(seconds: float) -> datetime:
 def finite_or_none(value: float) -> float | None:
     """JSON has no NaN."""
     return value if math.isfinite(value) else None
-
-
-def now_utc() -> datetime:
-    """This moment."""
-    return datetime.now(UTC)

@@ -123,6 +123,7 @@ class _Batch:
 
     def _refusal(self, error: ProblemError | ServiceError | ValidationError, *, line: int) -> bytes:
         problem = problem_of(error, request_id=self._request_id)
+        self._service.metrics.refused(problem.type.rpartition(":")[2])
         return BatchRefusal(line=line, problem=problem).model_dump_json().encode() + b"\n"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -13,10 +12,10 @@ from orchestrator.api.answers import facts_response
 from orchestrator.api.cloud_events import CloudEventsRoute
 from orchestrator.api.deps import ServiceDep
 from orchestrator.api.models.events import EventRequest, EventsRequest
-from orchestrator.api.models.fields import now_utc, timestamp
+from orchestrator.api.models.fields import timestamp
 from orchestrator.api.models.outcomes import FactsResponse
 from orchestrator.api.models.problems import FieldProblem
-from orchestrator.api.problems import ProblemError, invalid, refuse_repeated_ids, responses
+from orchestrator.api.problems import ProblemError, invalid, refuse_future, refuse_repeated_ids, responses
 from orchestrator.api.stated_texts import stated_texts
 from orchestrator.errors import EventError
 from orchestrator.profiles import Events, ProfileSchema
@@ -47,7 +46,8 @@ async def receive_events(body: EventsRequest, service: ServiceDep) -> FactsRespo
     sent = body if isinstance(body, list) else [body]
     ids = [event.event_id for event in sent]
     refuse_repeated_ids("event_id", ids, sent)
-    many, now = isinstance(body, list), timestamp(service.settings.clock())
+    many, now = isinstance(body, list), service.settings.clock()
+    refuse_future([event.timestamp for event in sent], now=now, many=many)
     texts = stated_texts(
         [event.attributes or {} for event in sent], fields=service.settings.retailer.profiles.content_fields, many=many
     )
@@ -65,19 +65,19 @@ def _read(
     texts: Sequence[Mapping[str, str]],
     *,
     many: bool,
-    now: datetime,
+    now: float,
 ) -> Events:
     records = []
     for event, of_event in zip(sent, texts, strict=True):
         record = event.model_dump(exclude_none=True)
-        record["timestamp"] = (event.timestamp or now).isoformat()
+        record["timestamp"] = (event.timestamp or timestamp(now)).isoformat()
         # A text may be an attribute too: then policies know it as well.
         only_text = of_event.keys() - schema.attributes.keys()
         if only_text:
             record["attributes"] = {k: v for k, v in record["attributes"].items() if k not in only_text}
         records.append(record)
     try:
-        return Events.from_records(schema, records, now=now_utc().timestamp())
+        return Events.from_records(schema, records, now=now)
     except EventError as error:
         raise _refusal(error, records, many=many) from error
 

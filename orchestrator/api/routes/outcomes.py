@@ -6,9 +6,8 @@ from fastapi import APIRouter
 
 from orchestrator.api.answers import facts_response
 from orchestrator.api.deps import ServiceDep
-from orchestrator.api.models.fields import timestamp
 from orchestrator.api.models.outcomes import FactsResponse, OutcomesRequest
-from orchestrator.api.problems import invalid, refuse_repeated_ids, responses, unknown_name
+from orchestrator.api.problems import invalid, refuse_future, refuse_repeated_ids, responses, unknown_name
 from orchestrator.api.strict_json import StrictJsonRoute
 from orchestrator.config.models import DELIVERY
 from orchestrator.service.jobs import Outcome, OutcomesJob
@@ -34,14 +33,15 @@ async def receive_outcomes(body: OutcomesRequest, service: ServiceDep) -> FactsR
     ]
     if wrong:
         raise invalid(wrong)
-    now = timestamp(service.settings.clock())
+    now = service.settings.clock()
+    refuse_future([outcome.timestamp for outcome in sent], now=now, many=isinstance(body, list))
     outcomes = [
         Outcome(
             outcome_id=outcome.outcome_id,
             decision_id=outcome.decision_id,
             type=outcome.type,
             value=outcome.value,
-            timestamp=(outcome.timestamp or now).timestamp(),
+            timestamp=outcome.timestamp.timestamp() if outcome.timestamp else now,
             body=outcome.model_dump_json(exclude_none=True),
             slot=outcome.slot,
         )

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
+from orchestrator.storage.database import read_url
 from policies.errors import PolicyFormatError
+from tests.orchestrator.service.locks import locked
+
+CHECKS = ("running", "policy", "writer", "queue", "database")
+
+
+def failing(answer):
+    """Reasons by check, of a service that says it is not ready."""
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["retry-after"]) >= 1
+    checks = answer.json()["checks"]
+    assert tuple(checks) == CHECKS
+    return {name: check["reason"] for name, check in checks.items() if not check["ok"]}
 
 
 def test_alive_ready_and_which_policy(ask):
     async def test(served):
         assert (await served.client.get("/healthz")).json() == {"status": "ok"}
-        assert (await served.client.get("/readyz")).json() == {"status": "ok"}
+        ready = (await served.client.get("/readyz")).json()
+        assert ready["status"] == "ok"
+        assert {name: check["ok"] for name, check in ready["checks"].items()} == dict.fromkeys(CHECKS, True)
         policy = (await served.client.get("/v1/policy")).json()
         assert (policy["version"], policy["kind"]) == ("1", "random")
         assert policy["actions"] == list(served.retailer.catalogue.ids)
@@ -31,6 +49,8 @@ def test_without_a_champion_it_is_alive_but_not_ready(ask, champion):
             answer = await served.client.get(path)
             assert answer.status_code == 503
             assert "journey train" in answer.json()["fix"]
+            failing = {name for name, check in answer.json().get("checks", {}).items() if not check["ok"]}
+            assert failing == ({"policy"} if path == "/readyz" else set())
         # Facts are welcome all the same.
         await served.know("c-1")
         champion.current = ("1", Path("unused"))
@@ -120,8 +140,6 @@ def test_a_policy_of_another_retailer_is_not_served(ask):
 
 
 def test_two_applications_in_one_process_share_nothing(serving, retailer, tmp_path):
-    from dataclasses import replace
-
     other_serving = retailer.serving.model_copy(update={"database": f"sqlite:///{tmp_path / 'other.db'}"})
     other = replace(retailer, serving=other_serving)
 
@@ -134,3 +152,64 @@ def test_two_applications_in_one_process_share_nothing(serving, retailer, tmp_pa
             assert two.rows("decisions") == []
 
     asyncio.run(test())
+
+
+def test_a_database_that_takes_no_writes_makes_it_not_ready_until_it_does(ask):
+    async def test(served):
+        with locked(served.retailer):
+            found = failing(await served.client.get("/readyz"))
+            alive = await served.client.get("/healthz")
+        async with asyncio.timeout(20):
+            while (await served.client.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0.02)
+        return found, alive.status_code
+
+    found, alive = ask(test)
+    assert list(found) == ["database"]
+    assert "write" in found["database"]
+    assert alive == 200
+
+
+def test_a_database_upgraded_under_the_service_makes_it_not_ready(ask):
+    async def test(served):
+        engine = create_engine(read_url(served.retailer.serving.database))
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        engine.dispose()
+        return failing(await served.client.get("/readyz"))
+
+    (reason,) = ask(test).values()
+    assert "schema 9999" in reason
+
+
+def test_a_full_queue_makes_it_not_ready(serving, retailer):
+    operations = retailer.serving.operations.model_copy(update={"queue_requests": 1, "request_timeout_seconds": 1})
+    of = replace(retailer, serving=retailer.serving.model_copy(update={"operations": operations}))
+
+    async def test():
+        async with serving(of) as served:
+            await served.know("c-1")
+            with locked(of):
+                body = {"customer_id": "c-1"}
+                asking = []
+                for _ in range(2):  # one is with the database, one waits
+                    asking.append(asyncio.create_task(served.client.post("/v1/decisions", json=body)))
+                    await asyncio.sleep(0.1)
+                found = failing(await served.client.get("/readyz"))
+                await asyncio.gather(*asking)
+            return found
+
+    assert set(asyncio.run(test())) == {"queue", "database"}
+
+
+def test_told_to_stop_it_is_not_ready_but_decides(ask):
+    async def test(served):
+        await served.know("c-1")
+        served.app.state.service.stop_soon()
+        answer = await served.client.get("/readyz")
+        await served.decide("c-1")
+        return failing(answer), (await served.client.get("/metrics")).text
+
+    found, metrics = ask(test)
+    assert list(found) == ["running"]
+    assert "journey_stopping 1.0" in metrics

@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.config import Groups
 from orchestrator.errors import OrchestratorError
+from orchestrator.groups import Assignment
 from orchestrator.service.lift import measure_lift
 from orchestrator.storage.database import open_database
 
@@ -41,7 +42,6 @@ def lived(serving, retailer):
                 }
 
             events = [bought(i, 2, 40.0 + 60 * (first[i]["group"] == "policy")) for i in range(120)]
-            events += [bought(i, 8, 1e6) for i in range(120)]  # after the week
             events += [bought(i, -1, 1e6) for i in range(120)]  # before the first decision
             answer = await served.client.post("/v1/events", json=events)
             assert answer.status_code == 200, answer.text
@@ -59,6 +59,10 @@ def lived(serving, retailer):
                 ]
             answer = await served.client.post("/v1/outcomes", json=told)
             assert answer.status_code == 200, answer.text
+            clock[0] = START + 8 * DAY
+            events = [bought(i, 8, 1e6) for i in range(120)]  # after the week
+            answer = await served.client.post("/v1/events", json=events)
+            assert answer.status_code == 200, answer.text
             return first, second
 
     first, second = asyncio.run(live())
@@ -67,7 +71,7 @@ def lived(serving, retailer):
         engine = open_database(of.serving.database, create=False)
         given = {"window": 7 * DAY, "now": START + 20 * DAY, **more}
         try:
-            return measure_lift(engine, of, **given)
+            return measure_lift(engine, of.goals, experiment=Assignment(of.serving.groups).experiment, **given)
         finally:
             engine.dispose()
 

@@ -1,0 +1,131 @@
+"""A database that does not take writes: requests are refused in time, memory stays bounded, and then all is well."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.profiles import Events, ProfileSchema
+from orchestrator.service.job_sizes import bytes_of
+from orchestrator.service.jobs import DecisionJob, EventsJob, Outcome, OutcomesJob
+from tests.orchestrator.service.locks import locked
+
+
+@pytest.fixture
+def impatient(retailer):
+    """A service of little room and little patience."""
+
+    def make(**operations):
+        changed = retailer.serving.operations.model_copy(update={"request_timeout_seconds": 0.3, **operations})
+        return replace(retailer, serving=retailer.serving.model_copy(update={"operations": changed}))
+
+    return make
+
+
+def kinds(answers):
+    return [answer.json()["type"].rpartition(":")[2] if answer.status_code != 200 else "done" for answer in answers]
+
+
+def test_while_nothing_can_be_written_requests_are_refused_and_never_done_later(serving, impatient):
+    of = impatient(queue_requests=4)
+
+    async def test():
+        async with serving(of) as served:
+            await served.know("c-1")
+
+            def ask(i):
+                return served.client.post(
+                    "/v1/decisions", json={"customer_id": "c-1"}, headers={"Idempotency-Key": f"k-{i}"}
+                )
+
+            with locked(of):
+                first = asyncio.create_task(ask(0))
+                await asyncio.sleep(0.05)  # it is with the database by now
+                answers = await asyncio.gather(first, *(ask(i) for i in range(1, 10)))
+            again = await ask(0)
+            return answers, again, served.rows("decisions"), served.rows("contacts")
+
+    answers, again, decisions, _ = asyncio.run(test())
+    assert {answer.status_code for answer in answers} == {503}
+    assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in answers)
+    said = kinds(answers)
+    assert said.count("overloaded") == 5
+    assert said.count("waited-too-long") == 5
+    # Only what was asked again, after the lock, was ever decided.
+    assert again.status_code == 200, again.text
+    assert [row["decision_id"] for row in decisions] == [again.json()["decision_id"]]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # about memory, not the log
+def test_memory_is_bounded_while_large_requests_pour_in(serving, impatient):
+    of = impatient(queue_bytes=2**20, request_timeout_seconds=3.0)
+    events = [
+        {"event_id": f"e-{i}", "customer_id": "c-1", "type": "profile", "attributes": {"home_store": f"s{i:099}"}}
+        for i in range(300)
+    ]
+    body = json.dumps(events).encode()
+    requests = 40
+
+    async def test():
+        async with serving(of) as served:
+
+            async def send():
+                return await served.client.post(
+                    "/v1/events", content=body, headers={"Content-Type": "application/json"}
+                )
+
+            await send()
+            tracemalloc.start()
+            try:
+                with locked(of):
+                    sending = [asyncio.create_task(send()) for _ in range(requests)]
+                    answers = await asyncio.gather(*sending)
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            async with asyncio.timeout(20):
+                while (after := await send()).status_code == 503:  # what was in the way is not quite gone yet
+                    await asyncio.sleep(0.02)
+            return answers, peak, after
+
+    answers, peak, after = asyncio.run(test())
+    assert set(kinds(answers)) <= {"overloaded", "waited-too-long"}
+    assert kinds(answers).count("overloaded") > requests / 2
+    # All of them at once would take some 13 MB.
+    assert peak < 5 * 2**20
+    assert after.status_code == 200, after.text
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_sizes_of_jobs_are_about_what_they_take(retailer):
+    schema, count = ProfileSchema.from_retailer(retailer), 100
+
+    def decision(i):
+        request = json.dumps({"channels": ["email"], "context": {"hour": i}})
+        return DecisionJob(customer_id=f"c-{i}", channels=("email",), context={"hour": i}, request=request)
+
+    def event(i):
+        records = [
+            {"event_id": f"e-{i}-{j}", "customer_id": f"c-{i}", "type": "visit", "timestamp": "2026-01-01T00:00:00Z"}
+            for j in range(20)
+        ]
+        return EventsJob(events=Events.from_records(schema, records), bodies=[json.dumps(r) for r in records])
+
+    def outcome(i):
+        made = [Outcome(f"o-{i}-{j}", f"d-{i}", "click", 0.0, float(i), json.dumps({"n": i + j})) for j in range(20)]
+        return OutcomesJob(made)
+
+    for make in (decision, event, outcome):
+        make(0)
+        tracemalloc.start()
+        try:
+            jobs = [make(i) for i in range(count)]
+            used, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        said = sum(bytes_of(job) for job in jobs)
+        assert 0.8 * used < said < 8 * used, (make.__name__, used / count, said / count)
