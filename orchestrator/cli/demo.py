@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 
 from orchestrator.cli.demo_households import HOUR, ask_households, zone_where_it_is
-from orchestrator.cli.options import terminal
+from orchestrator.cli.options import of_model, terminal
 from orchestrator.cli.progress import progress_bars
 from orchestrator.cli.training import told
 from orchestrator.config import load_retailer
@@ -99,7 +99,8 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
         ask_households(api, events, retailer, version=registered.label, days=WHOLE, console=console, seed=seed)
         console.print(f"\nDone in {time.monotonic() - started:.0f} s.")
         if stop:
-            console.print(f"Look at the policy with `journey ui --model {MODEL}`, or run the demo without --exit.")
+            look = of_model("journey ui", model=MODEL, store=store)
+            console.print(f"Look at the policy with `{look}`, or run the demo without --exit.", soft_wrap=True)
             return
         console.print("Look around:")
         console.print(f"  report   {report}", soft_wrap=True)

@@ -17,7 +17,10 @@ from simulator.training_plan import TrainingPlan
     [
         (Explorer(kind="epsilon_greedy", epsilon=0.02, hold=0.5), "epsilon_greedy, epsilon 0.02, of which 50% hold"),
         (Explorer(kind="softmax", temperature=0.2, hold=0.5), "softmax, temperature 0.2, of which 50% hold"),
-        (Explorer(kind="softmax", temperature=0.2, epsilon=0.1), "softmax, temperature 0.2, epsilon 0.1, of which 0% hold"),
+        (
+            Explorer(kind="softmax", temperature=0.2, epsilon=0.1),
+            "softmax, temperature 0.2, epsilon 0.1, of which 0% hold",
+        ),
         (Explorer(kind="squarecb", gamma_scale=7, hold=0.25), "squarecb, gamma 7 * t^0.5, of which 25% hold"),
         (Explorer(kind="greedy"), "greedy"),
         (Explorer(kind="greedy", epsilon=0.1), "greedy, epsilon 0.1, of which 0% hold"),
