@@ -68,8 +68,8 @@ def train_command(
     days: Annotated[
         int | None,
         typer.Option(
-            min=FEWEST_DAYS,
-            help="Days they live; default: 120 after the last change of the scenario.",
+            min=1,  # the plan says why 80, and how many a scenario that changes needs
+            help=f"Days they live, {FEWEST_DAYS} or more; default: 120 after the last change of the scenario.",
             rich_help_panel=SIMULATED,
         ),
     ] = None,

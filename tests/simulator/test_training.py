@@ -247,7 +247,7 @@ def test_every_iteration_is_a_version_and_the_first_the_champion(straight: Train
     ((card,),) = rows(straight.store, "SELECT description FROM model_versions WHERE version=2")
     assert "scenario `baseline`" in card
     for standing in straight.iterations[1].comparison.standings:
-        assert f"| {standing.policy} " in card
+        assert f"| {straight.iterations[1].comparison.label(standing.policy)} " in card
 
 
 def paired(found: Iteration, earlier: Iteration) -> tuple[float, float, float]:
