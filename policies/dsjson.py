@@ -50,7 +50,7 @@ def read_dsjson_log(file: Path, *, max_columns: int = MAX_COLUMNS) -> LoggedFeed
     if not collected.rows:
         raise FeedbackError(f"{file} has no decision with a label to learn from; is it Vowpal Wabbit's dsjson?")
     without = f", {left_out} lines without a decision to learn from left out" if left_out else ""
-    return collected.log(source=f"dsjson {file.name}{without}")
+    return collected.log(source=f"dsjson {file.name}{collected.sources}{without}")
 
 
 def write_dsjson_log(log: LoggedFeedback, file: Path) -> None:
@@ -58,7 +58,11 @@ def write_dsjson_log(log: LoggedFeedback, file: Path) -> None:
 
     Stock VW with `--dsjson --cb_adf --cb_type mtr`, a policy's `space.vw_args()` and its learning rate
     ends with the weights that policy has after `learn` with `reward_scale=1`. The probabilities of the
-    actions not chosen are not logged here; `p` shares what is left among them equally.
+    actions not chosen are not logged here; `p` shares what is left among them equally. `source` keeps the log's, which
+    reading the file puts in front of the reader again.
+
+    The cost of a line is minus the log's reward as it is: give a log of money as `log.net()`, since nobody who reads
+    dsjson knows what actions cost.
 
     Raises:
         FeedbackError: a name VW's JSON ignores.
@@ -77,6 +81,12 @@ class _Collected:
     actions: dict[str, set[tuple[str, float]]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     rows: list[tuple[DecisionLine, dict[int, float], list[int]]] = field(default_factory=list)
+
+    @property
+    def sources(self) -> str:
+        """Where the decisions say they come from, so that simulated ones are not taken for real; empty if nowhere."""
+        named = list(dict.fromkeys(line.source for line, _, _ in self.rows if line.source))
+        return f" of: {'; '.join(named)}" if named else ""
 
     def add(self, line: DecisionLine) -> None:
         values: dict[int, float] = {}
@@ -156,6 +166,7 @@ def _action_id(members: JsonObject, features: set[tuple[str, float]]) -> str:
 def _lines(log: LoggedFeedback) -> Iterator[str]:
     position = {name: i for i, name in enumerate(log.columns)}
     names = [json.dumps(c) for c in log.columns]
+    source = f',"source":{json.dumps(log.source)}' if log.source else ""
     for i in range(len(log)):
         row = log.features[i]
         listed = np.flatnonzero(log.eligible[i]).tolist()
@@ -168,7 +179,7 @@ def _lines(log: LoggedFeedback) -> Iterator[str]:
         yield (
             f'{{"_label_cost":{-float(log.reward[i])!r},"_label_probability":{propensity!r},'
             f'"_label_Action":{label + 1},"_labelIndex":{label},"EventId":"{i}",'
-            f'"customer":{json.dumps(str(log.customer[i]))},"a":{json.dumps(order)},'
+            f'"customer":{json.dumps(str(log.customer[i]))}{source},"a":{json.dumps(order)},'
             f'"c":{{"{CUSTOMER}":{{{shared}}},"_multi":[{actions}]}},"p":{json.dumps([propensity] + [rest] * others)}}}'
         )
 

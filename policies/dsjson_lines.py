@@ -37,6 +37,7 @@ class DecisionLine:
         actions: members of each action, `c._multi`.
         event_id: `EventId`, empty if the line has none.
         customer: `customer`, as this project writes it; empty if the line has none.
+        source: `source`, where the decision comes from, as this project writes it; empty if the line has none.
         label_index: position of the chosen action, `_labelIndex`; None if the outcome is not known.
         cost: `_label_cost`.
         probability: `_label_probability`, of the chosen action.
@@ -50,6 +51,7 @@ class DecisionLine:
     actions: tuple[JsonObject, ...]
     event_id: str
     customer: str
+    source: str
     label_index: int | None
     cost: float
     probability: float
@@ -141,6 +143,7 @@ def _parse(raw: bytes, number: int) -> DsjsonLine:
         actions=tuple(actions),
         event_id=str(fields.get("EventId", "")),
         customer=str(fields.get("customer", "")),
+        source=str(fields.get("source", "")),
         label_index=label_index,
         cost=_number(fields, "_label_cost", default=0.0),
         probability=probability,

@@ -48,6 +48,7 @@ __all__ = [
     "compare_results",
 ]
 
+FIXED = "fixed"  # the policy that always takes one action
 Outcome = Literal["reference", "beaten", "ahead", "no clear difference", "not enough units"]
 Fate = Literal["gains", "loses", "tie", "unclear", "too few"]
 
@@ -93,9 +94,21 @@ class Comparison:
         return tuple(standing for standing in self.standings if standing.policy != self.reference)
 
     @property
+    def rivals(self) -> tuple[Standing, ...]:
+        """The others without what is `hold` again by another name, highest margin first; never none."""
+        return tuple(standing for standing in self.standings if standing.is_rival)
+
+    @property
     def next_best(self) -> Standing:
-        """The best of the others."""
-        return self.others[0]
+        """The best of the rivals."""
+        return self.rivals[0]
+
+    def label(self, policy: str) -> str:
+        """A policy's name, of `fixed` with the action it always takes."""
+        action = self.standing(policy).only_action
+        if policy != FIXED or not action:
+            return policy
+        return f"{policy}: {action}, because no contact paid" if action == HOLD else f"{policy}: {action}"
 
     @property
     def money(self) -> Money:
@@ -105,8 +118,8 @@ class Comparison:
 
     @property
     def beats_all(self) -> bool:
-        """Whether every plain paired interval against another policy is above zero."""
-        return all(self.outcome(standing.policy) == "beaten" for standing in self.others)
+        """Whether every plain paired interval against a rival is above zero."""
+        return all(self.outcome(standing.policy) == "beaten" for standing in self.rivals)
 
     @property
     def beats_all_simultaneously(self) -> bool:
@@ -115,7 +128,7 @@ class Comparison:
         Source: Dunn 1961, doi:10.1080/01621459.1961.10482090.
         """
         return self.units >= FEW_UNITS and all(
-            standing.simultaneous is not None and standing.simultaneous.above_zero for standing in self.others
+            standing.simultaneous is not None and standing.simultaneous.above_zero for standing in self.rivals
         )
 
     def standing(self, policy: str) -> Standing:
@@ -181,7 +194,7 @@ class Comparison:
         assert difference is not None  # noqa: S101 - only the reference has none
         way = "more" if difference.value >= 0 else "less"
         rank = "next best" if difference.value >= 0 else "best"
-        name = best.policy if len(self.others) == 1 else f"the {rank} policy ({best.policy})"
+        name = best.policy if len(self.rivals) == 1 else f"the {rank} policy ({self.label(best.policy)})"
         days = f"{self.days} day{'s' if self.days > 1 else ''}"
         said = f"{self.reference} earns {self.money.plain(abs(difference.value))} {way} per customer than {name}"
         if self.units < 2:
@@ -198,7 +211,7 @@ class Comparison:
                 "to settle anything."
             )
         if self.outcome(best.policy) == "no clear difference":
-            against = name if len(self.others) > 1 else best.policy
+            against = name if len(self.rivals) > 1 else best.policy
             return (
                 f"No clear difference between {self.reference} and {against} over {days}: "
                 f"{self.money.signed(difference.value)} per customer, 95 % interval "
@@ -211,9 +224,9 @@ class Comparison:
         """What remains when all comparisons have to hold together; with too few units, the warning."""
         if self.warning:
             return self.warning
-        if len(self.others) == 1:
+        if len(self.rivals) == 1:
             return "There is one comparison, so its interval needs no correction."
-        together = f"all {len(self.others)} comparisons together at 95 % (Bonferroni)"
+        together = f"all {len(self.rivals)} comparisons together at 95 % (Bonferroni)"
         if self.beats_all_simultaneously:
             return f"The lead over every other policy also holds for {together}."
         if self.beats_all:
@@ -221,8 +234,8 @@ class Comparison:
         return "Each interval is for itself; no correction for the number of comparisons."
 
     def _beats(self) -> str:
-        of = {wanted: [s.policy for s in self.others if self.outcome(s.policy) == wanted] for wanted in _SENTENCES}
-        total = len(self.others)
+        of = {wanted: [s.policy for s in self.rivals if self.outcome(s.policy) == wanted] for wanted in _SENTENCES}
+        total = len(self.rivals)
         beaten = len(of["beaten"])
         if beaten == total:
             return f"beats all {total} others" if total > 1 else f"beats {of['beaten'][0]}"

@@ -68,8 +68,6 @@ def _note(name: str, policy: Policy) -> str:
         return _first_line(policy.policy if isinstance(policy, UserPolicy) else policy) or NOTHING_KNOWN
     if isinstance(policy, VWPolicy) and policy.progress.decisions:
         return f"{POLICY_NOTES[name]} Learned from {policy.progress.decisions:,} examples."
-    if name == "fixed":
-        return f"{POLICY_NOTES[name]} Here: {policy.name.removeprefix('fixed: ')}."
     return POLICY_NOTES[name]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
@@ -16,7 +17,7 @@ from simulator.comparison_text import comparison_text
 def publish_comparison(
     comparison: Comparison, *, html: str, spec: Mapping[str, Any], scenario: str, digest: str, store: Store
 ) -> str:
-    """Log one run `compare SCENARIO`.
+    """Log one run `compare SCENARIO` with the date, so that runs can be told apart.
 
     Args:
         comparison: to be logged.
@@ -31,7 +32,7 @@ def publish_comparison(
     """
     tracker = Tracker(store)
     content = RunContent(
-        name=f"compare {scenario}",
+        name=f"compare {scenario} {datetime.now(UTC):%Y-%m-%d %H:%M}",
         description=f"{comparison.verdict}\n\n{comparison.simultaneous_verdict}",
         parameters={
             "scenario": scenario,

@@ -10,12 +10,12 @@ from types import MappingProxyType
 import jinja2
 from markupsafe import Markup
 
-from simulator.comparison import CHANNELS, FEW_UNITS, HOLD, Comparison
+from simulator.comparison import CHANNELS, FEW_UNITS, FIXED, HOLD, Comparison
 from simulator.comparison_figures import margin_figure, mix_figure, segment_figure, style, weekly_figure
 from simulator.comparison_guide import COLUMNS, WORLD, note_of_name
 from simulator.comparison_numbers import bounds, number, percent
 from simulator.comparison_svg import SERIES
-from simulator.comparison_text import CONTACTS, OUTCOMES
+from simulator.comparison_text import CONTACTS, OUTCOMES, said_of_fixed
 from simulator.run_spec import RunSpec, scenario_digest
 from simulator.scenarios import Scenario
 
@@ -73,7 +73,7 @@ def comparison_html(
         section=section or "",
         swatches={policy: style(comparison, policy) for policy in comparison.policies},
         colors=len(SERIES),
-        notes={policy: notes.get(policy, note_of_name(policy)) for policy in comparison.policies},
+        notes={policy: _note(comparison, policy, notes=notes) for policy in comparison.policies},
         columns=COLUMNS,
         world=WORLD,
         contacts=CONTACTS,
@@ -90,6 +90,12 @@ def comparison_html(
         bounds=bounds,
         percent=percent,
     )
+
+
+def _note(comparison: Comparison, policy: str, *, notes: Mapping[str, str]) -> str:
+    said = notes.get(policy, note_of_name(policy))
+    always = said_of_fixed(comparison) if policy == FIXED else ""
+    return f"{said} Here: {always.removeprefix(f'{FIXED}: ')}" if always else said
 
 
 def _own_facts(comparison: Comparison) -> dict[str, str]:

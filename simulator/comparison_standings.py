@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from policies.arrays import Float64Array
+from policies.arrays import Float64Array, IntArray
 from simulator.comparison_units import HOLD, ActionInfo, PairedUnits
 from simulator.paired_intervals import CONFIDENCE, MeanInterval, mean_interval
 
@@ -37,6 +37,9 @@ class Standing:
         reachable: share of customers who may be e-mailed on the last day.
         hold_share: share of decisions whose action is `hold`; NaN without decisions.
         entropy: mean over decisions of the entropy of the action distribution, nats; NaN without decisions.
+        is_rival: whether it counts as one of the policies the reference is compared with; false for the reference, and
+            for what is `hold` again by another name.
+        only_action: id of the one action besides `hold` that it ever took, `hold` if it took none; empty if several.
     """
 
     policy: str
@@ -57,6 +60,8 @@ class Standing:
     reachable: float
     hold_share: float
     entropy: float
+    is_rival: bool
+    only_action: str
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class SegmentStanding:
         customers: how many belong to it.
         margins: policy to margin per customer of the segment, with its interval.
         differences: every other policy to the reference's margin minus its own, paired.
-        best_other: the policy with the highest margin here, the reference left out. It is chosen on the same customers
+        best_other: the rival with the highest margin here. It is chosen on the same customers
             it is judged on, which flatters it: the reference has to beat the luckiest rival.
     """
 
@@ -107,6 +112,7 @@ def segment_standings(units: PairedUnits, *, reference: str) -> tuple[SegmentSta
             continue
         own = {policy: mean_interval(margin[p, :, g], customers=customers) for p, policy in enumerate(units.policies)}
         others = [(p, policy) for p, policy in enumerate(units.policies) if p != r]
+        rivals = [(units.policies.index(policy), policy) for policy in units.rivals(reference=reference)]
         found.append(
             SegmentStanding(
                 segment=segment,
@@ -116,7 +122,7 @@ def segment_standings(units: PairedUnits, *, reference: str) -> tuple[SegmentSta
                     policy: mean_interval(margin[r, :, g] - margin[p, :, g], customers=customers)
                     for p, policy in others
                 },
-                best_other=max(others, key=lambda other: own[other[1]].value)[1],
+                best_other=max(rivals, key=lambda other: own[other[1]].value)[1],
             )
         )
     return tuple(found)
@@ -128,7 +134,7 @@ def _standing(units: PairedUnits, p: int, *, r: int, actions: tuple[ActionInfo, 
     own = mean_interval(margin[p], customers=customers)
     gap = margin[r] - margin[p]
     difference = mean_interval(gap, customers=customers)
-    others = len(units.policies) - 1
+    rivals = units.rivals(reference=units.policies[r])
     decisions = units.days_of("decisions")[p].sum()
     chosen = units.actions[p].sum()
     held = sum(int(units.actions[p, :, a].sum()) for a, action in enumerate(actions) if action.id == HOLD)
@@ -137,7 +143,7 @@ def _standing(units: PairedUnits, p: int, *, r: int, actions: tuple[ActionInfo, 
         customers=units.total_customers,
         margin=own,
         difference=difference if p != r else None,
-        simultaneous=mean_interval(gap, customers=customers, confidence=1.0 - (1.0 - CONFIDENCE) / others)
+        simultaneous=mean_interval(gap, customers=customers, confidence=1.0 - (1.0 - CONFIDENCE) / len(rivals))
         if p != r
         else None,
         relative=_ratio(100.0 * difference.value, abs(own.value)),
@@ -157,7 +163,15 @@ def _standing(units: PairedUnits, p: int, *, r: int, actions: tuple[ActionInfo, 
         reachable=_mean(units.at_the_end("reachable")[p], customers),
         hold_share=_ratio(held, chosen),
         entropy=_ratio(units.days_of("entropy")[p].sum(), decisions),
+        is_rival=units.policies[p] in rivals,
+        only_action=_only_action(units.actions[p], actions),
     )
+
+
+def _only_action(chosen: IntArray, actions: tuple[ActionInfo, ...]) -> str:
+    """The one action besides `hold` that was ever chosen; int64 (U, A)."""
+    taken = [action.id for a, action in enumerate(actions) if chosen[:, a].any() and action.id != HOLD]
+    return (taken or [HOLD])[0] if len(taken) <= 1 else ""
 
 
 def _mean(values: Float64Array, customers: Float64Array) -> float:

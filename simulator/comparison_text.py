@@ -9,6 +9,7 @@ from simulator.comparison import (
     CHANNELS,
     FEW_CUSTOMERS,
     FEW_UNITS,
+    FIXED,
     HOLD,
     Comparison,
     Outcome,
@@ -40,6 +41,7 @@ def comparison_text(comparison: Comparison) -> str:
         "",
         f"Margin, money per customer over {_count(comparison.days, 'day')}; 95 % intervals, differences are paired",
         *_margin_lines(comparison),
+        *wrap(said_of_fixed(comparison), WIDTH),
         "",
         "What customers lived through, counts per customer over all days; unsubscribes per 1,000 customers, with the",
         f"95 % interval of {comparison.reference} minus it",
@@ -58,6 +60,16 @@ def comparison_text(comparison: Comparison) -> str:
         *wrap(REST_ON, WIDTH),
     ]
     return "\n".join(lines) + "\n"
+
+
+def said_of_fixed(comparison: Comparison) -> str:
+    """Which action `fixed` always takes, and whether it is a rival of its own; empty if that is not to be said."""
+    if FIXED not in comparison.policies or (label := comparison.label(FIXED)) == FIXED:
+        return ""
+    again = ", so it lives exactly as hold does and counts as no rival of its own"
+    standing = comparison.standing(FIXED)
+    doubled = not standing.is_rival and comparison.reference != FIXED
+    return f"{label}{again if doubled else ', wherever that is eligible' if standing.only_action != HOLD else ''}."
 
 
 def _count(n: int, noun: str) -> str:

@@ -58,6 +58,23 @@ class PairedUnits:
     by_segment: Float64Array
     actions: IntArray
 
+    def rivals(self, *, reference: str) -> tuple[str, ...]:
+        """Policies to compare the reference with: all others, but not `hold` again by another name.
+
+        A policy that never found a contact worth making (say, the best fixed action where none pays) lives exactly as
+        `hold` does, and beating it is beating `hold`. Where there is nothing else to compare with, it stays.
+        """
+        others = [policy for policy in self.policies if policy != reference]
+        if HOLD not in self.policies:
+            return tuple(others)
+        hold = self.daily[self.policies.index(HOLD)]
+        named = [
+            policy
+            for policy in others
+            if policy == HOLD or not np.array_equal(self.daily[self.policies.index(policy)], hold)
+        ]
+        return tuple(named or others)
+
     @property
     def total_customers(self) -> int:
         """Customers over all units."""

@@ -36,11 +36,14 @@ from policies.arrays import BoolArray, Float32Array, Float64Array
 from policies.policy import Policy
 from simulator.episodes import Episode
 from simulator.errors import ScenarioError
+from simulator.line_up import line_up
 from simulator.rollout import Setting
 from simulator.scenarios import load_scenario
 
 OPTIONS = ("scenario", "days")  # of a reset
+POLICIES = Path("data") / "policies"  # where `journey train --scenario` puts trained ones, by scenario
 _SEEDS = 2**31
+_PARTS = ("actions", "columns", "reward_name", "scores", "distribution")  # of a policy
 
 
 class CourseOptions(TypedDict, total=False):
@@ -49,12 +52,13 @@ class CourseOptions(TypedDict, total=False):
     Attributes:
         days: length of an episode; 180 if not given.
         configs: folder of all configurations; `JOURNEY_CONFIGS` or `configs` if not given.
-        inner: policy that decides on the site and in the store; none to hold there.
+        inner: policy that decides on the site and in the store, or its name as of `journey compare --policies`
+            (`random`, a trained one, `module:Class`); none to hold there.
     """
 
     days: int
     configs: str | Path | None
-    inner: Policy | None
+    inner: Policy | str | None
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,13 @@ class _Course:
         customers: int,
         days: int = 180,
         configs: str | Path | None = None,
-        inner: Policy | None = None,
+        inner: Policy | str | None = None,
     ) -> _Course:
         folder = configs_dir() if configs is None else Path(configs)
-        setting = Setting.of(load_scenario(name, configs=folder))
-        if inner:
-            setting.core.check(inner)
-        return cls(name, folder, setting, _checked(days), customers, inner)
+        scenario = load_scenario(name, configs=folder)
+        setting = Setting.of(scenario)
+        found = None if inner is None else _inner_policy(inner, setting, scenario=scenario.name)
+        return cls(name, folder, setting, _checked(days), customers, found)
 
     def begin(self, random: np.random.Generator, options: Mapping[str, Any] | None) -> tuple[_Course, Episode]:
         """An episode with a population of its own, and the course with the options of the reset, for the next one.
@@ -131,6 +135,19 @@ class _Course:
         return Box(0.0, LARGEST, (len(core.columns),), np.float32), Discrete(len(core.actions))
 
 
+def _inner_policy(inner: Policy | str, setting: Setting, *, scenario: str) -> Policy:
+    if isinstance(inner, str):
+        (found,) = line_up([inner], core=setting.core, folder=POLICIES / scenario, scenario=scenario).values()
+        return found
+    if missing := [part for part in _PARTS if not hasattr(inner, part)]:
+        raise ScenarioError(
+            f"inner = {inner!r}: a {type(inner).__name__} has no {', '.join(missing)}. An inner policy decides on the "
+            "site and in the store; give an object as of policies.policy.Policy, or a name such as 'random'"
+        )
+    setting.core.check(inner)
+    return inner
+
+
 def _checked(days: Any) -> int:
     if isinstance(days, bool) or not isinstance(days, int | np.integer) or days < 1:
         raise ScenarioError(f"days = {days!r}: give a whole number of days, at least 1")
@@ -149,7 +166,8 @@ class JourneyEnv(gymnasium.Env[Float32Array, np.int64]):
         **options: see `CourseOptions`.
 
     Raises:
-        ScenarioError: no such scenario, something in it is wrong, or no such length.
+        ScenarioError: no such scenario, something in it is wrong, no such length, or what is no policy as `inner`.
+        LineUpError: no inner policy of that name.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # type: ignore[misc]
@@ -221,7 +239,8 @@ class JourneyVectorEnv(VectorEnv[Float32Array, NDArray[np.int64], NDArray[Any]])
         **options: see `CourseOptions`.
 
     Raises:
-        ScenarioError: no such scenario, something in it is wrong, or no such number.
+        ScenarioError: no such scenario, something in it is wrong, no such number, or what is no policy as `inner`.
+        LineUpError: no inner policy of that name.
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]

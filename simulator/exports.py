@@ -3,6 +3,10 @@
 The money of a decision is what was kept until the customer's next one, or until the horizon. A log knows money per day,
 so of several decisions about a customer on one day the last has the day's money; what each of them cost itself stays
 its own. Thus all decisions of a customer together have all money since the first.
+
+Everything here is net of what the decision's own action cost, because other tools maximise what they are given; only
+the reward of `LogExport.feedback()` is gross, because our learning and evaluation subtract the costs of actions from
+money themselves (`LoggedFeedback.net`).
 """
 
 from __future__ import annotations
@@ -82,7 +86,8 @@ class LogExport:
         """As learning and off-policy evaluation read it.
 
         The reward is money before the action's own cost, so that `net()` is the money that was kept. Outcome `worth`
-        is the same with what goals.yaml adds for outcomes that are not money yet.
+        is that money with what goals.yaml adds for outcomes that are not money yet; as nothing subtracts costs from
+        outcomes, they are off.
         """
         log = self.log
         return LoggedFeedback(
@@ -95,7 +100,7 @@ class LogExport:
             reward=self._gross(log.margin),
             customer=np.array([f"{self.block}-{row}" for row in log.customer], dtype=object),
             reward_name=MONEY,
-            outcomes={"worth": self._gross(log.worth)},
+            outcomes={"worth": self._gross(log.worth) - self._costs()},
             source=self.source,
         )
 
@@ -133,8 +138,8 @@ class LogExport:
         return pd.concat([decided, known], axis=1)
 
     def write_dsjson(self, file: Path) -> None:
-        """As Vowpal Wabbit's dsjson; minus the reward of `feedback()` is the cost to learn from."""
-        write_dsjson_log(self.feedback(), file)
+        """As Vowpal Wabbit's dsjson; the cost to learn from is minus the money kept, the action's own cost off."""
+        write_dsjson_log(self.feedback().net(), file)
 
     def _costs(self) -> Float64Array:
         return self.actions.cost[self.log.action].astype(np.float64)

@@ -54,12 +54,19 @@ class PhaseProgress:
         phase: which.
         done: customer-days lived, or twins learned from.
         total: how many there will be.
+        of: what it is done to, where a phase has several parts.
     """
 
     iteration: int
     phase: Phase
     done: int
     total: int
+    of: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the phase and its part."""
+        return f"{self.phase} {self.of}".strip()
 
 
 @dataclass(frozen=True)
@@ -249,12 +256,12 @@ class _Training:
                 "random": RandomPolicy(actions, columns),
                 **{name: policy for name, policy in policies.items() if name not in learned},
             }
-            self._unchanged = self._live(index, unchanged, self.folder / "baselines")
-        return [*self._unchanged, *self._live(index, learned, folder)]
+            self._unchanged = self._live(index, unchanged, self.folder / "baselines", of="baselines")
+        return [*self._unchanged, *self._live(index, learned, folder, of="learned policies")]
 
-    def _live(self, index: int, policies: Mapping[str, Policy], folder: Path) -> list[BlockResult]:
+    def _live(self, index: int, policies: Mapping[str, Policy], folder: Path, *, of: str) -> list[BlockResult]:
         def tell(now: RunProgress) -> None:
-            self.progress(PhaseProgress(index, "evaluate", now.customer_days, now.all_customer_days))
+            self.progress(PhaseProgress(index, "evaluate", now.customer_days, now.all_customer_days, of))
 
         return cluster.run(
             self.scenario,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from policies.exploration import Explorer
 from policies.vw_policy import VWPolicy
 from simulator.comparison import HOLD, Comparison
 from simulator.comparison_numbers import UNKNOWN, number
@@ -44,20 +45,31 @@ def policy_card(found: Iteration, policy: VWPolicy, *, verdict: str, scenario: s
 def learning_facts(policy: VWPolicy, plan: TrainingPlan) -> dict[str, str]:
     """How a policy explores, and what it was learned with."""
     explorer = policy.settings.explorer
-    exploring = f"epsilon {explorer.epsilon:g}" if explorer.kind == "epsilon_greedy" else explorer.kind
     return {
-        "exploration": f"{explorer.kind}, {exploring}, of which {explorer.hold:.0%} hold",
+        "exploration": _exploration(explorer),
         "learning rate": f"{policy.settings.learning_rate:g}, the best of "
         f"{', '.join(f'{rate:g}' for rate in plan.learning.rates)}",
         "the future": "counted by the critic, see critic.json" if plan.learning.critic else "not counted",
     }
 
 
+def _exploration(explorer: Explorer) -> str:
+    """Its kind with the numbers that count for that kind, and how much of the exploring is silence."""
+    own = {
+        "squarecb": f", gamma {explorer.gamma_scale:g} * t^{explorer.gamma_exponent:g}",
+        "softmax": f", temperature {explorer.temperature:g}",
+    }
+    epsilon = f", epsilon {explorer.epsilon:g}" if explorer.epsilon or explorer.kind == "epsilon_greedy" else ""
+    explores = explorer.kind in own or explorer.epsilon > 0
+    hold = f", of which {explorer.hold:.0%} hold" if explores else ""
+    return f"{explorer.kind}{own.get(explorer.kind, '')}{epsilon}{hold}"
+
+
 def _row(comparison: Comparison, name: str) -> str:
     standing, money = comparison.standing(name), comparison.money
     difference = standing.difference
     cells = (
-        name if name != HOLD else f"{HOLD} (never contacts anyone)",
+        comparison.label(name) if name != HOLD else f"{HOLD} (never contacts anyone)",
         money.plain(standing.margin.value),
         "" if difference is None else money.signed(difference.value),
         "" if difference is None else money.bounds(difference, sign=True).replace(UNKNOWN, "one block: none"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +30,7 @@ from simulator.training_plan import TrainingPlan
 from simulator.training_report import iteration_html, training_html
 from simulator.training_verdict import compare_iterations, training_verdict
 
+_log = logging.getLogger(__name__)
 REPORT = "report.html"
 _PUBLISHED = "published.json"
 
@@ -106,7 +109,7 @@ class TrainingPublisher:
                 self._parent, self._versions = parent, versions
                 return
         content = self._content(
-            name=f"train {self._scenario.name}",
+            name=f"train {self._scenario.name} {datetime.now(UTC):%Y-%m-%d %H:%M}",
             description=f"{self._scenario.file.description}\n\nSteps of the curves are iterations, each a run below "
             f"this one and a version of `{self._model}`.",
             metrics=[],
@@ -127,7 +130,7 @@ class TrainingPublisher:
         steps = [(name, value, found.index) for name, value in metrics.items()]
         tags = {"kind": "training", "scenario": self._scenario.name}
         content = self._content(
-            name=f"iteration {found.index}",
+            name=f"{self._model} iteration {found.index}",
             description=f"{verdict}\n\n{found.comparison.verdict}\n\nFull evidence: `{REPORT}` among the artifacts.",
             metrics=steps,
             tags={**tags, PARENT_TAG: self._parent},
@@ -173,8 +176,11 @@ class TrainingPublisher:
             return None
 
     def _note(self, found: Iteration) -> None:
-        """Keep what later iterations are compared with, and what the curves of the report need."""
-        self._iterations.append(found)
+        """Keep what later iterations are compared with, and what the curves of the report need.
+
+        Results are enough to compare with; policies, whose workspaces are large, are kept of the last iteration only.
+        """
+        self._iterations = [*(replace(earlier, policies={}) for earlier in self._iterations), found]
         self._steps.append(
             Step(
                 index=found.index,
@@ -188,12 +194,20 @@ class TrainingPublisher:
 
     def _close(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
         # In the end and not after every iteration: only the last one's would be read.
-        if self._steps:
-            html = training_html(
-                self._iterations[-1], self._steps, scenario=self._scenario, plan=self._plan, model=self._model
-            )
-            self._tracker.attach(self._parent, REPORT, html)
-        self._tracker.close(self._parent, status=status)
+        try:
+            if self._steps:
+                html = training_html(
+                    self._iterations[-1], self._steps, scenario=self._scenario, plan=self._plan, model=self._model
+                )
+                self._tracker.attach(self._parent, REPORT, html)
+        except BaseException as error:
+            # Of a training that failed its own error is the news, not that its report could not be drawn either.
+            if status == "FINISHED" or not isinstance(error, Exception):
+                status = "FAILED"
+                raise
+            _log.warning("the report of run %s could not be written: %s", self._parent, error)
+        finally:
+            self._tracker.close(self._parent, status=status)
 
     def _remember(self, versions: list[int]) -> None:
         self._versions = versions

@@ -14,8 +14,8 @@ BEFORE = "before"  # what the policy of an earlier iteration is called in a comp
 _OUTCOMES: dict[Outcome, str] = {
     "beaten": "beats {name}: {difference} {bounds}",
     "ahead": "loses to {name}: {difference} {bounds}",
-    "no clear difference": "no clear difference to {name}: {difference} {bounds}",
-    "not enough units": "{difference} against {name}, from one block of customers, so nothing is settled",
+    "no clear difference": "shows no clear difference to {name}: {difference} {bounds}",
+    "not enough units": "differs by {difference}{bounds} from {name}, on {blocks}, so nothing is settled",
 }
 
 
@@ -37,14 +37,15 @@ def training_verdict(comparison: Comparison, earlier: Mapping[str, Comparison] =
         earlier: what an earlier version is called, to the comparison with it on the same customers.
 
     Returns:
-        Such as `journey beats hold: +0.73 [+0.31, +1.20]; no clear difference to the best rival (myopic): +0.10
+        Such as `journey beats hold: +0.73 [+0.31, +1.20]; shows no clear difference to the best rival (myopic): +0.10
         [−0.25, +0.45] (money per customer over 30 days, 95 % intervals; 2,000 customers held out).`
     """  # noqa: RUF002 - a true minus
     rival = comparison.next_best.policy
     if rival == HOLD:
         said = [_against(comparison, HOLD, name="hold, the best of its rivals")]
     else:
-        said = [_against(comparison, HOLD, name=HOLD), _against(comparison, rival, name=f"the best rival ({rival})")]
+        best = f"the best rival ({comparison.label(rival)})"
+        said = [_against(comparison, HOLD, name=HOLD), _against(comparison, rival, name=best)]
     said += [_against(versions, BEFORE, name=name) for name, versions in earlier.items()]
     days = f"{comparison.days} day{'' if comparison.days == 1 else 's'}"
     intervals = ", 95 % intervals" if comparison.units > 1 else ""
@@ -55,6 +56,9 @@ def training_verdict(comparison: Comparison, earlier: Mapping[str, Comparison] =
 def _against(comparison: Comparison, policy: str, *, name: str) -> str:
     difference, money = comparison.standing(policy).difference, comparison.money
     assert difference is not None  # noqa: S101 - only the reference has none
-    return _OUTCOMES[comparison.outcome(policy)].format(
-        name=name, difference=money.signed(difference.value), bounds=money.bounds(difference, sign=True)
-    )
+    outcome, bounds = comparison.outcome(policy), money.bounds(difference, sign=True)
+    blocks = f"only {difference.units} independent blocks of customers"
+    if outcome == "not enough units":
+        bounds = f" {bounds}" if difference.units > 1 else ""
+        blocks = blocks if difference.units > 1 else "one block of customers"
+    return _OUTCOMES[outcome].format(name=name, difference=money.signed(difference.value), bounds=bounds, blocks=blocks)

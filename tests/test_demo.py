@@ -169,6 +169,22 @@ def test_it_says_that_its_policy_serves_whatever_its_result_and_what_that_is(dem
     assert re.search(r"who reads first that journey .* hold.* \[\S+, \S+\].* over 10 days.*400 customers", said)
 
 
+def test_it_says_where_its_report_is(demos: dict[str, Demo]) -> None:
+    for demo in demos.values():
+        assert f"is one page: {demo.folder / 'report.html'}\n" in demo.out
+
+
+def test_households_are_asked_at_a_sensible_hour_and_every_answer_has_its_reason(demos: dict[str, Demo]) -> None:
+    said = demos["exits"].out
+    assert re.search(r"clock of customers and stores .* to Etc/GMT[+-]\d+", said)
+    assert "quiet hours (" not in said.split("Ten real households")[1]
+    assert "store closed" not in said.split("Ten real households")[1]
+    reasons = re.findall(r"best of \d+ allowed|none of \d+ allowed|by chance, to go on", " ".join(said.split()))
+    assert len(reasons) == HOUSEHOLDS
+    held = sum(row[0] == 0 for row in demos["exits"].rows("SELECT action FROM decisions"))
+    assert f"{held} of {HOUSEHOLDS} are left alone" in said
+
+
 def test_it_says_that_customers_are_simulated(demos: dict[str, Demo]) -> None:
     assert "SIMULATED" in demos["exits"].out
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORE, StoreOption, terminal
+from orchestrator.cli.options import DEFAULT_STORE, StoreOption, of_model, terminal
 from orchestrator.cli.simulation import (
     AddressOption,
     BlockSizeOption,
@@ -114,4 +114,5 @@ def compare_command(
         run_id = publish_comparison(
             comparison, html=html, spec=content, scenario=world.name, digest=scenario_digest(world), store=registry
         )
-    typer.echo(f"logged MLflow run {run_id}; look at it with `journey ui`")
+    model = labels.get(reference, "").rpartition("/")[0]
+    typer.echo(f"logged MLflow run {run_id}; look at it with `{of_model('journey ui', model=model, store=store)}`")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -12,23 +11,21 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-from orchestrator.cli.options import terminal
+from orchestrator.cli.demo_households import HOUR, ask_households, zone_where_it_is
+from orchestrator.cli.options import of_model, terminal
 from orchestrator.cli.progress import progress_bars
 from orchestrator.cli.training import told
-from orchestrator.config import Retailer, load_retailer
+from orchestrator.config import load_retailer
 from orchestrator.importers.complete_journey import import_complete_journey
-from orchestrator.profiles import EVENT_TYPES, Events
+from orchestrator.profiles import Events
 from policies.registry.store import CHAMPION, RegisteredPolicy, Store
 from policies.registry.tracking import Tracker
 from policies.registry.ui import MlflowUI
@@ -45,9 +42,9 @@ from simulator.training import Iteration, train
 from simulator.training_plan import TrainingPlan
 from simulator.training_publish import PublishedIteration, TrainingPublisher
 from simulator.training_verdict import training_verdict
+from simulator.twins import WHOLE
 
 WEEK = 7 * 86400.0
-HOUSEHOLDS = 10
 CONFIG = Path("configs/retail")
 SCENARIO = "baseline"
 # A model of its own: a policy of the demo must never become the champion that `journey serve` follows.
@@ -81,21 +78,29 @@ def run_demo(folder: Path, *, store: Path, stop: bool, seed: int) -> None:
     trained, registered = _train(scenario, folder, store=Store(store), seed=seed, console=console)
     console.rule("2  Compare on other simulated customers")
     report, comparison = _compare(scenario, trained, folder, store=Store(store), console=console)
+    console.print(f"The whole comparison, with figures and how to read it, is one page: {report}", soft_wrap=True)
     console.rule("3  Serve, and ask for ten real households")
     _promote(registered, comparison, store=Store(store), console=console)
+    zone = zone_where_it_is(HOUR, now=time.time())
     events = _until_now(import_complete_journey(retailer))
     console.print(
         f"{len(events.customers):,} real households (84.51° Complete Journey, 2017), moved in time by whole weeks, so "
-        "that the year ends now."
+        "that the year ends now.\n"
+        "Each is asked about once: some for every channel, some for e-mail and the store only. For them it is "
+        f"{HOUR} o'clock: the\ndemo sets the clock of customers and stores (time_zone in contacts.yaml) to {zone}, as "
+        "quiet hours and closed stores\nallow few contacts at night.",
+        soft_wrap=True,
+        highlight=False,
     )
     with (
-        _server(folder, store=store) as api,
+        _server(folder, store=store, zone=zone) as api,
         MlflowUI(store, port=_free_port(), model=MODEL) as ui,
     ):
-        _ask(api, events, retailer, version=registered.label, console=console, seed=seed)
+        ask_households(api, events, retailer, version=registered.label, days=WHOLE, console=console, seed=seed)
         console.print(f"\nDone in {time.monotonic() - started:.0f} s.")
         if stop:
-            console.print(f"Look at the policy with `journey ui --model {MODEL}`, or run the demo without --exit.")
+            look = of_model("journey ui", model=MODEL, store=store)
+            console.print(f"Look at the policy with `{look}`, or run the demo without --exit.", soft_wrap=True)
             return
         console.print("Look around:")
         console.print(f"  report   {report}", soft_wrap=True)
@@ -192,74 +197,8 @@ def _until_now(events: Events) -> Events:
     return replace(events, timestamp=events.timestamp + weeks * WEEK)
 
 
-def _ask(api: str, events: Events, retailer: Retailer, *, version: str, console: Console, seed: int) -> None:
-    random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    counts = np.bincount(events.customer, minlength=len(events.customers))
-    chosen = random.choice(np.flatnonzero(counts > 50), HOUSEHOLDS, replace=False)
-    table = Table(title=f"Ten real households, decided by the API just now with {version}")
-    for heading in ("household", "what we know", "next best action", "propensity", "money", "runner-up"):
-        right = heading in {"propensity", "money"}
-        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
-    for customer in chosen.tolist():
-        household = str(events.customers[customer])
-        history = events.take(np.flatnonzero(events.customer == customer))
-        records = _records(history, retailer)
-        # Complete Journey does not say who may be mailed; in the demo, everybody asked for it.
-        records.append(
-            {"event_id": f"{household}-subscribed", "customer_id": household, "type": "subscribe", "channel": "email",
-             "timestamp": records[0]["timestamp"]}
-        )  # fmt: skip
-        for start in range(0, len(records), 1000):
-            _post(f"{api}/v1/events", records[start : start + 1000])
-        asked: dict[str, Any] = {"customer_id": household, "context": {"device": "mobile", "hour": 18}}
-        if customer % 2:
-            asked |= {"channels": ["email", "store"], "context": {"hour": 9}}
-        decision = _post(f"{api}/v1/decisions", asked)
-        ranked = {c["id"]: c for c in decision["candidates"]}
-        best = ranked[decision["action"]["id"]]
-        # At night, all that a store and e-mails could say waits for the morning.
-        second = next((c["id"] for c in decision["candidates"] if c["id"] != best["id"]), "none")
-        numbers = f"{decision['propensity']:.3f}", f"{best['score']:+.2f}"
-        table.add_row(household.removeprefix("household-"), _known(records), best["id"], *numbers, second)
-    console.print(table)
-
-
-def _known(records: Sequence[Mapping[str, Any]]) -> str:
-    spent: dict[str, float] = {}
-    for record in records:
-        if record["type"] == "purchase":
-            category = record.get("category", "other")
-            spent[category] = spent.get(category, 0.0) + record["value"]
-    top = sorted(spent, key=lambda c: -spent[c])[:2]
-    return f"{len(records):,} events, {sum(spent.values()):,.0f} on {', '.join(top)}"
-
-
-def _records(events: Events, retailer: Retailer) -> list[dict[str, Any]]:
-    """Events as the API takes them."""
-    channels, categories = list(retailer.channels), retailer.catalogue.categories
-    records = []
-    for i in range(len(events)):
-        record: dict[str, Any] = {
-            "event_id": str(events.event_id[i]),
-            "customer_id": str(events.customers[events.customer[i]]),
-            "type": EVENT_TYPES[events.type[i]],
-            "timestamp": datetime.fromtimestamp(float(events.timestamp[i]), UTC).isoformat(),
-        }
-        if record["type"] == "profile":
-            continue
-        if events.channel[i] >= 0:
-            record["channel"] = channels[events.channel[i]]
-        if events.category[i] >= 0:
-            record["category"] = categories[events.category[i]]
-        for name, values in (("value", events.value), ("quantity", events.quantity), ("discount", events.discount)):
-            if values[i] or (name == "value" and record["type"] == "purchase"):
-                record[name] = float(values[i])
-        records.append(record)
-    return records
-
-
 @contextmanager
-def _server(folder: Path, *, store: Path) -> Iterator[str]:
+def _server(folder: Path, *, store: Path, zone: str) -> Iterator[str]:
     port = _free_port()
     with (folder / "server.log").open("wb") as server_log:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
@@ -279,7 +218,7 @@ def _server(folder: Path, *, store: Path) -> Iterator[str]:
             ],
             stdout=server_log,
             stderr=server_log,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "JOURNEY__CONTACTS__TIME_ZONE": zone},
         )
     try:
         url = f"http://127.0.0.1:{port}"
@@ -299,23 +238,6 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], server_log: Pa
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise RuntimeError(f"the API did not become ready; its log is {server_log}")
-
-
-def _get(url: str) -> Any:
-    return _answer(urllib.request.Request(url))  # noqa: S310 - our own http address
-
-
-def _post(url: str, body: Any) -> Any:
-    headers = {"Content-Type": "application/json"}
-    return _answer(urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers))  # noqa: S310
-
-
-def _answer(request: urllib.request.Request) -> Any:
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        raise RuntimeError(f"{request.full_url} answered {error.code}: {error.read().decode()}") from error
 
 
 def _free_port() -> int:

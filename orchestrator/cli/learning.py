@@ -15,6 +15,7 @@ from orchestrator.cli.options import (
     RewardOption,
     SeedOption,
     StoreOption,
+    of_model,
     terminal,
 )
 from orchestrator.cli.threads import one_thread
@@ -26,6 +27,7 @@ IN_SIMULATION_ONLY = (
     *("iterations", "customers", "days", "block_size", "seed", "evaluate_customers", "evaluate_days", "workers"),
     *("address", "out", "resume", "line_up", "warm_start"),
 )
+FEWEST_DAYS = 80  # that a simulated customer and its twin live (`simulator.twins.WHOLE`)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +68,9 @@ def train_command(
     days: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Days they live; default: 120 after the last change of the scenario.", rich_help_panel=SIMULATED
+            min=1,  # the plan says why 80, and how many a scenario that changes needs
+            help=f"Days they live, {FEWEST_DAYS} or more; default: 120 after the last change of the scenario.",
+            rich_help_panel=SIMULATED,
         ),
     ] = None,
     block_size: Annotated[
@@ -217,7 +221,8 @@ def _train_on_log(
             name=name or log.name,
         )
     typer.echo(done.headline)
-    typer.echo(f"registered {done.policy.label} as {done.alias}; run {done.run_id}; look at it with `journey ui`")
+    look = of_model("journey ui", model=done.policy.model, store=store)
+    typer.echo(f"registered {done.policy.label} as {done.alias}; run {done.run_id}; look at it with `{look}`")
 
 
 def evaluate_command(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from policies.registry.store import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +27,20 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every random dr
 DEFAULT_STORE = Path("mlruns")
 DEFAULT_SPLIT = 0.5
 _PIPE_WIDTH = 140
+
+
+def of_model(command: str, *, model: str = "", store: Path = DEFAULT_STORE) -> str:
+    """A command about a registered policy as it has to be typed: with model and store where they are not the defaults.
+
+    Args:
+        command: such as `journey ui`.
+        model: registered model; empty for none in particular.
+        store: MLflow store.
+    """
+    parts = [command]
+    parts += ["--model", shlex.quote(model)] if model and model != DEFAULT_MODEL else []
+    parts += ["--store", shlex.quote(str(store))] if store != DEFAULT_STORE else []
+    return " ".join(parts)
 
 
 def terminal() -> Console:

@@ -36,7 +36,7 @@ class ProgressBars:
             about: which training, written before the rest.
         """
         iteration = f"{about}iteration {now.iteration}"
-        name = f"{iteration}: {now.phase}"
+        name = f"{iteration}: {now.name}"
         self._show(iteration, now.phase, name, done=now.done, total=now.total, unit=_UNITS[now.phase])
 
     def blocks(self, now: RunProgress, *, about: str = "") -> None:
@@ -65,7 +65,7 @@ class ProgressBars:
 
 
 class ProgressLines:
-    """A line when a phase of a training begins and one when it ends, for files and pipes.
+    """A line when a phase of a training, or a run, begins and one when it ends, for files and pipes.
 
     Args:
         say: writes a line.
@@ -79,21 +79,26 @@ class ProgressLines:
 
     def phase(self, now: PhaseProgress, *, about: str = "") -> None:
         """Arguments as `ProgressBars.phase`."""
-        name, unit = f"{about}iteration {now.iteration}: {now.phase}", _UNITS[now.phase].removesuffix("/s")
-        if now.total == 0:
+        unit = _UNITS[now.phase].removesuffix("/s")
+        self._tell(f"{about}iteration {now.iteration}: {now.name}", unit, done=now.done, total=now.total)
+
+    def blocks(self, now: RunProgress, *, about: str = "") -> None:
+        """Of all blocks of a run; arguments as `phase`."""
+        what = f"{about}live through {now.all_blocks} block{'' if now.all_blocks == 1 else 's'}"
+        self._tell(what, "customer-days", done=now.customer_days, total=now.all_customer_days)
+
+    def _tell(self, name: str, unit: str, *, done: int, total: int) -> None:
+        if total == 0:
             self._say(f"{name}: nothing left to do")
-        elif not now.done:
+        elif not done:
             self._began, self._under_way = self._clock(), name
-            self._say(f"{name}: {now.total:,} {unit} to go")
-        elif now.done == now.total and name == self._under_way:
+            self._say(f"{name}: {total:,} {unit} to go")
+        elif done == total and name == self._under_way:
             seconds, self._under_way = self._clock() - self._began, ""
             self._say(f"{name}: done in {seconds:.1f} s")
 
-    def blocks(self, now: RunProgress, *, about: str = "") -> None:
-        """Nothing: what a run prints in the end stands alone."""
-
     def count(self, what: str, *, done: int, total: int) -> None:
-        """Nothing, for the same reason."""
+        """Nothing: whoever counts prints a line per thing."""
 
 
 @contextmanager

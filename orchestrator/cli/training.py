@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORE, terminal
+from orchestrator.cli.options import of_model, terminal
 from orchestrator.cli.progress import progress_bars, stoppable
 from orchestrator.cli.simulation import check_resume
 from policies.registry.store import CHAMPION
@@ -84,7 +84,8 @@ def train_in_simulation(
         )
     save_line_up({policy: last.policies[policy] for policy in TRAINED}, policies)
     typer.echo(f"wrote {policies}; compare with `journey compare --scenario {scenario}`")
-    typer.echo(f"logged MLflow run {publisher.run_id} with report.html; look at it with `journey ui --model {name}`")
+    look = of_model("journey ui", model=name, store=store.directory)
+    typer.echo(f"logged MLflow run {publisher.run_id} with report.html; look at it with `{look}`")
 
 
 def told(found: Iteration, published: PublishedIteration | None, *, store: Store) -> str:
@@ -121,11 +122,10 @@ def _became(published: PublishedIteration, *, store: Store) -> str:
     if published.alias == CHAMPION:
         return (
             f"registered {published.policy.label} as champion, being the first version of {model}: "
-            f"`journey serve --model {model}` serves it"
+            f"`{of_model('journey serve', model=model, store=store.directory)}` serves it"
         )
-    where = "" if store.directory == DEFAULT_STORE else f" --store {store.directory}"
     stays = f"; {published.champion.label} stays champion" if published.champion else ""
     return (
         f"registered {published.policy.label} as challenger{stays}; promote it with "
-        f"`journey promote {version} --model {model}{where}`"
+        f"`{of_model(f'journey promote {version}', model=model, store=store.directory)}`"
     )

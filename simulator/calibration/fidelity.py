@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -37,16 +38,31 @@ _WEEK_DAYS = 7
 _SIMULATED = "simulated"
 
 
+Reason = Annotated[str, Field(min_length=1)]
+
+
+class Tolerance(Settings):
+    """How far a simulated moment may be from the real one.
+
+    Attributes:
+        within: largest difference that passes, in the unit of the moment.
+        because: why so much.
+    """
+
+    within: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    because: Reason
+
+
 class FidelityFile(Settings):
     """`fidelity.yaml`.
 
     Attributes:
-        tolerances: by moment, how far the simulated one may be from the real one, in its own unit.
+        tolerances: by moment.
         not_compared: by moment, why the world has nothing to compare with it.
     """
 
-    tolerances: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
-    not_compared: dict[str, Annotated[str, Field(min_length=1)]]
+    tolerances: dict[str, Tolerance]
+    not_compared: dict[str, Reason]
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,7 @@ class Row:
             seeds only (2,000 customers), moments spread 0.4 to 1.7 times as much: arms of the simulated e-mail test
             share their customers, and customers their market.
         tolerance: largest difference that passes.
+        because: why so much.
     """
 
     name: str
@@ -70,6 +87,12 @@ class Row:
     simulated: float
     simulated_error: float
     tolerance: float
+    because: str
+
+    @property
+    def is_number(self) -> bool:
+        """Whether there is a simulated moment at all; of nothing there is no mean."""
+        return isfinite(self.simulated)
 
     @property
     def passes(self) -> bool:
@@ -80,10 +103,11 @@ class Row:
     def may_be_noise(self) -> bool:
         """Whether a miss is so close to the tolerance that more simulated customers might not see it.
 
-        Where customers are so few that a moment or its error is not a number, nothing can be told either.
+        A moment that is not a number is no noise, however few customers there are; nor is a miss whose own error is
+        not known.
         """
         excess = abs(self.simulated - self.real) - self.tolerance
-        return not self.passes and not excess > NOISE * self.simulated_error
+        return not self.passes and excess <= NOISE * self.simulated_error
 
 
 @dataclass(frozen=True)
@@ -132,6 +156,11 @@ class Fidelity:
         return tuple(row for row in self.rows if row.may_be_noise)
 
     @property
+    def not_numbers(self) -> tuple[Row, ...]:
+        """Those that fail because the simulation had nothing to compute them from."""
+        return tuple(row for row in self.rows if not row.is_number)
+
+    @property
     def customers_to_tell(self) -> int:
         """How many to simulate to tell more: as many as the tolerances were set for, or else twice as surely."""
         return max(CUSTOMERS, 4 * self.customers)
@@ -160,7 +189,8 @@ def measure_fidelity(company: Company, *, folder: Path, customers: int) -> Fidel
             real_error=real[name].standard_error,
             simulated=moments[name].value,
             simulated_error=moments[name].standard_error,
-            tolerance=file.tolerances[name],
+            tolerance=file.tolerances[name].within,
+            because=file.tolerances[name].because,
         )
         for name in real
         if name in file.tolerances

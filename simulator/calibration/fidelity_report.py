@@ -22,7 +22,7 @@ def fidelity_html(fidelity: Fidelity) -> str:
     )
     return environment.get_template("fidelity.html.j2").render(
         verdict=verdict(fidelity),
-        rows=[row_cells(row) for row in fidelity.rows],
+        rows=[(row.name, row_cells(row)[1:], row.because) for row in fidelity.rows],
         # Figures are our own drawings, in which matplotlib has escaped every name.
         figures=[(title, Markup(svg)) for title, svg in figures(fidelity)],  # noqa: S704
         not_compared=fidelity.not_compared,

@@ -24,7 +24,10 @@ def fidelity_text(fidelity: Fidelity) -> str:
         for row in cells
     ]
     lines += ["", f"se: standard error. {NOISE_PERHAPS}: out, but within two standard errors of the simulated moment."]
-    lines += [f"{len(fidelity.not_compared)} real moments have nothing to compare with; fidelity.yaml says why."]
+    lines += [
+        "fidelity.yaml says why each tolerance is what it is, and why "
+        f"{len(fidelity.not_compared)} real moments have nothing to compare with."
+    ]
     return "\n".join([*lines, *wrap(verdict(fidelity), WIDTH, break_on_hyphens=False)]) + "\n"
 
 
@@ -34,10 +37,16 @@ def verdict(fidelity: Fidelity) -> str:
     if not failed:
         return f"All {len(fidelity.rows)} moments are within their tolerances."
     names = ", ".join(row.name for row in failed)
-    said = f"{len(failed)} of {len(fidelity.rows)} moments are out of tolerance: {names}."
+    are = "is" if len(failed) == 1 else "are"
+    said = f"{len(failed)} of {len(fidelity.rows)} moments {are} out of tolerance: {names}."
+    if none := [row.name for row in fidelity.not_numbers]:
+        said += f" There is no number for {', '.join(none)}: nobody simulated did what is measured there."
     close = fidelity.too_close_to_tell
     if not close:
-        return f"{said} Each is off by more than two standard errors beyond it, which is more than noise."
+        if len(none) == len(failed):
+            return said
+        others = "Each" if not none else "Each of the others"
+        return f"{said} {others} is off by more than two standard errors beyond it, which is more than noise."
     which = (
         "All of it lies"
         if len(close) == len(failed)

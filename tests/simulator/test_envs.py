@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -155,6 +156,31 @@ def test_an_inner_policy_decides_on_the_site_and_in_the_store(baseline: Setting)
     sent = [env._episode._life.tally.by_customer[:, METRICS.index("store")].sum() for env in (quiet, helped)]
     assert sent[0] == 0
     assert sent[1] > 0
+
+
+def test_an_inner_policy_may_be_given_by_name(baseline: Setting) -> None:
+    named = vector(300, days=4, inner="random")
+    given = vector(300, days=4, inner=RandomPolicy(baseline.core.actions, baseline.core.columns))
+    for envs in (named, given):
+        envs.reset(seed=3)
+    hold = np.zeros(300, dtype=np.int64)
+    for _ in range(2):
+        np.testing.assert_array_equal(named.step(hold)[1], given.step(hold)[1])
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        ("rndom", "unknown policy 'rndom'; did you mean 'random'"),
+        (
+            0.5,
+            r"inner = 0.5: a float has no actions, columns, .*give an object as of policies.policy.Policy, or a name",
+        ),
+    ],
+)
+def test_what_is_no_inner_policy_is_refused_at_construction(inner: Any, message: str) -> None:
+    with pytest.raises(SimulatorError, match=message):
+        vector(3, days=4, inner=inner)
 
 
 def test_an_inner_policy_is_not_asked_about_outbound_decisions(baseline: Setting) -> None:

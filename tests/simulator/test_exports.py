@@ -141,7 +141,7 @@ def test_dsjson_comes_back_as_it_went(baseline: Setting, policy: RandomPolicy, t
     assert log is not None
     file, export = tmp_path / "log.dsjson", LogExport(log, policy.actions, policy.columns)
     export.write_dsjson(file)
-    went, came = export.feedback(), read_dsjson_log(file)
+    went, came = export.feedback().net(), read_dsjson_log(file)
     assert len(came) == len(went)
     assert [came.actions.ids[a] for a in came.action] == [went.actions.ids[a] for a in went.action]
     assert np.allclose(came.propensity, went.propensity)
@@ -154,6 +154,30 @@ def test_dsjson_comes_back_as_it_went(baseline: Setting, policy: RandomPolicy, t
         assert np.array_equal(came.eligible[:, came.actions.index(a)], went.eligible[:, went.actions.index(a)]), (
             f"{a} is eligible elsewhere"
         )
+
+
+def test_dsjson_is_money_kept_and_nothing_is_subtracted_from_it_again(export: LogExport, tmp_path: Path) -> None:
+    """Else whoever learns from the file is taught that the costliest action is the best."""
+    export.write_dsjson(tmp_path / "log.dsjson")
+    came = read_dsjson_log(tmp_path / "log.dsjson")
+    called = np.array([export.actions.ids[a].startswith("store.") for a in export.log.action])
+    assert export.actions.cost[export.log.action][called].min() >= 1
+    assert np.allclose(came.reward, export.frame()["money"])
+    assert np.allclose(came.net().reward, came.reward)
+    assert came.reward[called].mean() <= export.feedback().reward[called].mean() - 1
+
+
+def test_worth_is_net_as_nothing_subtracts_costs_from_it(export: LogExport) -> None:
+    feedback = export.feedback()
+    same = np.isin(export.log.customer, np.flatnonzero((export.log.worth == export.log.margin).all(axis=1)))
+    assert 0 < same.sum() < len(same)
+    judged = feedback.with_reward("worth").net()
+    assert np.allclose(judged.reward[same], feedback.net().reward[same])
+
+
+def test_an_imported_log_says_that_it_is_simulated(export: LogExport, tmp_path: Path) -> None:
+    replace(export, source="simulated: scenario x").write_dsjson(tmp_path / "log.dsjson")
+    assert "log.dsjson of: simulated: scenario x" in read_dsjson_log(tmp_path / "log.dsjson").source
 
 
 def test_a_log_of_another_core_is_refused(export: LogExport) -> None:

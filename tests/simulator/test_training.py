@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shutil
 import sqlite3
+import weakref
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from policies.policy import Policy
 from policies.policy_files import load_policy
 from policies.registry.store import CHALLENGER, CHAMPION, Store
 from policies.vw_policy import VWPolicy, VWSettings
+from simulator import training_publish
 from simulator.comparison_numbers import MINUS
 from simulator.errors import RunError
 from simulator.learning import Learner, LearningSettings
@@ -212,9 +215,11 @@ def rows(store: Store, query: str) -> list[tuple[Any, ...]]:
 def test_mlflow_shows_one_curve_over_iterations_and_each_iteration_below(straight: Trained) -> None:
     runs = dict(rows(straight.store, "SELECT run_uuid, name FROM runs WHERE status='FINISHED'"))
     parent = straight.publisher.run_id
-    assert sorted(runs.values()) == ["iteration 0", "iteration 1", "train baseline"]
+    *iterations, training = sorted(runs.values())
+    assert iterations == ["journey-tiny iteration 0", "journey-tiny iteration 1"]
+    assert re.fullmatch(r"train baseline \d{4}-\d\d-\d\d \d\d:\d\d", training)
     children = rows(straight.store, "SELECT run_uuid FROM tags WHERE key='mlflow.parentRunId' AND value='%s'" % parent)  # noqa: S608, UP031
-    assert {runs[run] for (run,) in children} == {"iteration 0", "iteration 1"}
+    assert {runs[run] for (run,) in children} == set(iterations)
     metrics = rows(straight.store, "SELECT key, step, value FROM metrics WHERE run_uuid='%s'" % parent)  # noqa: S608, UP031
     curves = {(key, step): value for key, step, value in metrics}
     best = -np.inf
@@ -242,7 +247,7 @@ def test_every_iteration_is_a_version_and_the_first_the_champion(straight: Train
     ((card,),) = rows(straight.store, "SELECT description FROM model_versions WHERE version=2")
     assert "scenario `baseline`" in card
     for standing in straight.iterations[1].comparison.standings:
-        assert f"| {standing.policy} " in card
+        assert f"| {straight.iterations[1].comparison.label(standing.policy)} " in card
 
 
 def paired(found: Iteration, earlier: Iteration) -> tuple[float, float, float]:
@@ -296,7 +301,7 @@ def report_of(store: Store, run: str) -> str:
 def test_every_run_of_a_training_carries_its_report(straight: Trained) -> None:
     runs = {name: run for run, name in rows(straight.store, "SELECT run_uuid, name FROM runs")}
     for iteration in straight.iterations:
-        html = report_of(straight.store, runs[f"iteration {iteration.index}"])
+        html = report_of(straight.store, runs[f"journey-tiny iteration {iteration.index}"])
         assert iteration.comparison.verdict in html.replace("\N{NO-BREAK SPACE}", " ")
         for fact in ("journey-tiny", f"{iteration.index}, counted from 0", f"{iteration.twins:,} twin lives of 400"):
             assert f"<dd>{fact}" in html
@@ -315,6 +320,42 @@ def test_every_run_of_a_training_carries_its_report(straight: Trained) -> None:
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:href="|url\()#([^")]+)', html)) <= set(ids)
     assert not re.search(r"https?:|<script|<link|<img|@import", html)
+
+
+@pytest.mark.parametrize("training_fails", [False, True])
+def test_a_report_that_cannot_be_drawn_leaves_no_run_open_and_hides_no_other_error(
+    baseline: Scenario, straight: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, training_fails: bool
+) -> None:
+    def broken(*_: object, **__: object) -> str:
+        raise ZeroDivisionError("drawing")
+
+    monkeypatch.setattr(training_publish, "training_html", broken)
+    store = Store(tmp_path / "mlruns")
+    publisher = TrainingPublisher(baseline, TINY, store=store, model="m", folder=tmp_path)
+    with pytest.raises(OSError, match="disk") if training_fails else pytest.raises(ZeroDivisionError):  # noqa: SIM117
+        with publisher.open():
+            publisher.begin()
+            publisher.publish(straight.iterations[0])
+            if training_fails:
+                raise OSError("disk is full")
+    assert rows(store, f"SELECT status FROM runs WHERE run_uuid = '{publisher.run_id}'") == [("FAILED",)]  # noqa: S608
+
+
+def test_workspaces_of_earlier_iterations_are_let_go(baseline: Scenario, straight: Trained, tmp_path: Path) -> None:
+    publisher = TrainingPublisher(baseline, TINY, store=Store(tmp_path / "mlruns"), model="m", folder=tmp_path)
+    first, second = straight.iterations
+    kept = weakref.ref(copy := Owner(first.policies))
+    with publisher.open():
+        publisher.begin()
+        publisher.publish(replace(first, policies=copy))
+        del copy
+        publisher.publish(second)
+        gc.collect()
+        assert kept() is None
+
+
+class Owner(dict[str, Policy]):
+    """Policies whose end can be seen."""
 
 
 def test_a_stopped_training_keeps_the_report_of_what_it_got_to(

@@ -46,18 +46,25 @@ def test_only_a_terminal_gets_bars() -> None:
 
 
 def test_a_file_gets_a_line_when_a_phase_begins_and_one_when_it_ends() -> None:
-    clock = iter([100.0, 112.34, 200.0, 203.0])
+    clock = iter([100.0, 112.34, 200.0, 203.0, 300.0, 304.0, 400.0, 401.5])
     said: list[str] = []
     lines = ProgressLines(said.append, clock=lambda: next(clock))
     for phase, total in (("gather", 5_000), ("learn", 70)):
         for done in (0, total // 2, total, total):
             lines.phase(PhaseProgress(1, phase, done, total), about="without critic: ")  # type: ignore[arg-type]
     lines.phase(PhaseProgress(2, "gather", 0, 0))
-    lines.blocks(RunProgress(1, 4, 10, 40))
+    for done in (0, 40):
+        lines.phase(PhaseProgress(2, "evaluate", done, 40, "baselines"))
+    for blocks, done in ((0, 0), (1, 10), (4, 40)):
+        lines.blocks(RunProgress(blocks, 4, done, 40))
     assert said == [
         "without critic: iteration 1: gather: 5,000 customer-days to go",
         "without critic: iteration 1: gather: done in 12.3 s",
         "without critic: iteration 1: learn: 70 twins to go",
         "without critic: iteration 1: learn: done in 3.0 s",
         "iteration 2: gather: nothing left to do",
+        "iteration 2: evaluate baselines: 40 customer-days to go",
+        "iteration 2: evaluate baselines: done in 4.0 s",
+        "live through 4 blocks: 40 customer-days to go",
+        "live through 4 blocks: done in 1.5 s",
     ]

@@ -99,7 +99,7 @@ def test_a_comparison_with_a_users_policy_is_printed_written_and_logged(journey:
     with closing(sqlite3.connect("mlruns/mlflow.db")) as store:
         runs = store.execute("SELECT name, artifact_uri FROM runs WHERE status = 'FINISHED'").fetchall()
         metrics = dict(store.execute("SELECT key, value FROM latest_metrics").fetchall())
-    assert [name for name, _ in runs] == ["compare baseline"]
+    assert [name[: len("compare baseline 20")] for name, _ in runs] == ["compare baseline 20"]  # and the rest of a date
     for name in ("hold", "random", "shy"):
         assert metrics[f"margin/{name}"] == pytest.approx(table.loc[name, "margin"])
     assert (Path(runs[0][1].removeprefix("file://")) / "report.html").read_text() == html
@@ -114,7 +114,10 @@ def test_a_comparison_is_continued_only_when_asked_and_only_the_same(journey: Ca
     assert "report holds an earlier run; add --resume to continue it" in again.err
     resumed = journey(*COMPARE, *policies, "--resume")
     assert resumed.code == 0, resumed
-    assert resumed.out.split("wrote")[0] == first.out.split("wrote")[0]
+    assert "live through 2 blocks: 20,000 customer-days to go\n" in first.out
+    assert "live through 2 blocks: nothing left to do\n" in resumed.out
+    said = [re.sub("live through .*\n", "", out.split("wrote")[0]) for out in (first.out, resumed.out)]
+    assert said[0] == said[1]
     other = journey(*COMPARE, *policies, "--resume", "--days", 11)
     assert other.code == 2
     assert "holds another run (days: 10 there, 11 here)" in other.err

@@ -23,7 +23,7 @@ def test_a_training_is_continued_started_from_and_compared(journey: Callable[...
     assert "registered journey-baseline/1 as champion" in said
     assert "`journey serve --model journey-baseline`" in said
     # Nothing here is a terminal: a line for the beginning and the end of every phase.
-    for phase in ("gather", "learn", "evaluate"):
+    for phase in ("gather", "learn", "evaluate baselines", "evaluate learned policies"):
         assert re.search(rf"^iteration 0: {phase}: [\d,]+ \S+ to go$", first.out, flags=re.MULTILINE)
         assert re.search(rf"^iteration 0: {phase}: done in [\d.]+ s$", first.out, flags=re.MULTILINE)
     again = journey(*TRAIN, "--iterations", 2)
@@ -45,6 +45,7 @@ def test_a_training_is_continued_started_from_and_compared(journey: Callable[...
     sizes = ("--seeds", 2, "--customers", 100, "--days", 4, "--workers", 1)
     compared = journey("compare", *sizes, "--policies", "hold,myopic,journey", "--out", "report")
     assert compared.code == 0, compared
+    assert "look at it with `journey ui --model journey-baseline`" in compared.out
     report = Path("report/report.html").read_text()
     assert "journey is journey-baseline/2" in report
     assert re.search(r"by a critic fitted to twin lives.* Learned from [\d,]+ examples\.", report)

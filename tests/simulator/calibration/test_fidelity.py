@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import re
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import yaml
 
 from orchestrator.cli import main
 from orchestrator.config import load_retailer
+from simulator.calibration import fidelity_report
 from simulator.calibration.fidelity import Fidelity, Row, read_fidelity_file
 from simulator.calibration.fidelity_text import fidelity_text, verdict
 from simulator.calibration.world_file import differences, with_fitted
@@ -63,6 +67,8 @@ def test_the_shipped_world_is_like_real_customers(journey: Callable[..., Said], 
     page = (tmp_path / "out" / "fidelity.html").read_text()
     assert "http" not in page.replace("http://www.w3.org", "")
     assert page.count("<svg") == 2 * 5  # five figures, for screens and for phones
+    for told in yaml.safe_load((CONFIG / "fidelity.yaml").read_text())["tolerances"].values():
+        assert told["because"] in html.unescape(page)
 
 
 @pytest.mark.slow
@@ -119,7 +125,15 @@ def test_a_wrong_variable_is_named_with_what_was_looked_for(
 
 def row(name: str, simulated: float, error: float) -> Row:
     """A real moment of 1 with a tolerance of 0.1."""
-    return Row(name=name, real=1.0, real_error=0.01, simulated=simulated, simulated_error=error, tolerance=0.1)
+    return Row(
+        name=name,
+        real=1.0,
+        real_error=0.01,
+        simulated=simulated,
+        simulated_error=error,
+        tolerance=0.1,
+        because="se .05",
+    )
 
 
 def fidelity_of(*rows: Row, customers: int = 400) -> Fidelity:
@@ -129,7 +143,14 @@ def fidelity_of(*rows: Row, customers: int = 400) -> Fidelity:
 
 @pytest.mark.parametrize(
     ("simulated", "error", "shown"),
-    [(1.05, 0.0, "ok"), (1.2, 0.04, "OUT"), (1.2, 0.06, "OUT?"), (0.8, 0.06, "OUT?"), (float("nan"), 0.1, "OUT?")],
+    [
+        (1.05, 0.0, "ok"),
+        (1.2, 0.04, "OUT"),
+        (1.2, 0.06, "OUT?"),
+        (0.8, 0.06, "OUT?"),
+        (nan, 0.1, "OUT"),
+        (nan, nan, "OUT"),
+    ],
 )
 def test_a_miss_within_two_standard_errors_is_marked(simulated: float, error: float, shown: str) -> None:
     text = fidelity_text(fidelity_of(row("a.b", simulated, error)))
@@ -145,6 +166,53 @@ def test_the_verdict_says_whether_more_customers_could_tell() -> None:
     assert "Of these, a.close lies within two standard errors of the tolerance" in both
     assert "400 simulated customers are too few to tell; give --customers 20000" in both
     assert "give --customers 80000" in verdict(fidelity_of(close, customers=20_000))
+
+
+def test_a_moment_without_a_number_is_out_and_not_called_noise() -> None:
+    none, close = row("a.none", nan, nan), row("a.close", 1.2, 0.1)
+    alone = verdict(fidelity_of(row("a.fine", 1.0, 0.1), none))
+    assert alone.startswith("1 of 2 moments is out of tolerance: a.none. There is no number for a.none")
+    assert "standard errors" not in alone
+    assert "Of these, a.close lies within two standard errors" in verdict(fidelity_of(none, close))
+    assert "Each of the others is off by more than two" in verdict(fidelity_of(none, row("a.out", 1.5, 0.1)))
+
+
+def page_of(*rows: Row, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The page without figures, which need everybody who was simulated."""
+    monkeypatch.setattr(fidelity_report, "figures", lambda _: [])
+    return fidelity_report.fidelity_html(fidelity_of(*rows))
+
+
+def test_the_page_says_why_each_tolerance_is_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = page_of(row("a.b", 1.0, 0.1), monkeypatch=monkeypatch)
+    assert re.search(r'<th scope="row">a\.b<small>se \.05</small></th>', page)
+    assert re.findall(r'scope="colgroup"[^>]*>(\w+)<', page) == ["real", "simulated"]
+
+
+@pytest.mark.slow
+def test_the_table_fits_a_screen_and_scrolls_on_a_phone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if not Path("/usr/bin/chromium").exists():
+        pytest.skip("no browser at /usr/bin/chromium; install chromium")
+    from playwright.sync_api import sync_playwright
+
+    longest = "cdnow.repeat_per_customer_39w_all_orders"
+    file = tmp_path / "fidelity.html"
+    file.write_text(page_of(row(longest, 1.5, 0.1), row("a.b", 1234.5, 0.1), monkeypatch=monkeypatch))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        for width in (1024, 1280, 1920, 390):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            page.goto(file.as_uri())
+            whole, table, room = page.evaluate(
+                "() => [document.documentElement.scrollWidth, document.querySelector('table').offsetWidth,"
+                " document.querySelector('.scroll').clientWidth]"
+            )
+            assert whole <= width
+            assert (table > room) == (width == 390)
+            assert page.get_by_text("Scroll the table sideways").is_visible() == (width == 390)
+        browser.close()
 
 
 @pytest.mark.slow
@@ -203,11 +271,13 @@ def test_a_source_without_a_fit_is_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("tolerances: {a.b: 0.1}\n", "not_compared"),
-        ("tolerances: {a.b: 0}\nnot_compared: {}\n", r"tolerances\.a\.b = 0"),
-        ("tolerances: {a.b: .nan}\nnot_compared: {}\n", r"tolerances\.a\.b"),
-        ("tolerances: {a.c: 0.1}\nnot_compared: {}\n", r"a\.c is not a moment.*did you mean"),
-        ("tolerances: {a.b: 0.1}\nnot_compared: {a.b: because}\n", "keep one"),
+        ("tolerances: {a.b: {within: 0.1, because: so}}\n", "not_compared"),
+        ("tolerances: {a.b: {within: 0, because: so}}\nnot_compared: {}\n", r"tolerances\.a\.b\.within = 0"),
+        ("tolerances: {a.b: {within: .nan, because: so}}\nnot_compared: {}\n", r"tolerances\.a\.b\.within"),
+        ("tolerances: {a.b: {within: 0.1}}\nnot_compared: {}\n", r"tolerances\.a\.b\.because"),
+        ("tolerances: {a.b: {within: 0.1, because: ''}}\nnot_compared: {}\n", r"tolerances\.a\.b\.because"),
+        ("tolerances: {a.c: {within: 0.1, because: so}}\nnot_compared: {}\n", r"a\.c is not a moment.*did you mean"),
+        ("tolerances: {a.b: {within: 0.1, because: so}}\nnot_compared: {a.b: because}\n", "keep one"),
         ("tolerances: {}\nnot_compared: {}\n", r"says nothing of a\.b"),
         ("tolerances: [\n", "fidelity.yaml"),
     ],

@@ -12,8 +12,11 @@ import pytest
 from scipy import stats
 
 from simulator.comparison import ActionInfo, Comparison, compare_results
+from simulator.comparison_report import comparison_html
+from simulator.comparison_text import comparison_text
 from simulator.errors import ComparisonError, SimulatorError
 from simulator.results import METRICS, BlockResult
+from simulator.training_verdict import training_verdict
 
 Results = Callable[..., list[BlockResult]]
 Actions = tuple[ActionInfo, ...]
@@ -391,3 +394,46 @@ def test_unknown_policies_are_named(synthetic_results: Results, actions: Actions
     found = compare_results(synthetic_results({"journey": 4.0, "hold": 3.0}), reference="journey", actions=actions)
     with pytest.raises(ComparisonError, match="unknown policy 'rules'; the comparison has: journey, hold"):
         found.standing("rules")
+
+
+def with_fixed(results: list[BlockResult], *, like: str, action: int) -> list[BlockResult]:
+    """The results and those of `fixed`, which lives as another policy does and takes one action."""
+    found = []
+    for result in results:
+        if result.policy == like:
+            taken = np.zeros_like(result.actions)
+            taken[[0, action]] = [result.actions.sum(), 1]
+            found.append(replace(result, policy="fixed", actions=taken))
+    return [*results, *found]
+
+
+def test_fixed_that_holds_is_named_and_no_rival_of_its_own(synthetic_results: Results, actions: Actions) -> None:
+    results = synthetic_results({"journey": 10.0, "hold": 9.0, "random": 1.0}, own=0.01)
+    alone = compare_results(results, reference="journey", actions=actions)
+    found = compare_results(with_fixed(results, like="hold", action=0), reference="journey", actions=actions)
+    assert [standing.policy for standing in found.others] == ["fixed", "hold", "random"]
+    assert [standing.policy for standing in found.rivals] == ["hold", "random"]
+    assert found.next_best.policy == "hold"
+    assert (found.verdict, found.simultaneous_verdict) == (alone.verdict, alone.simultaneous_verdict)
+    assert "beats all 2 others" in found.verdict
+    assert found.standing("hold").simultaneous == alone.standing("hold").simultaneous
+    assert {segment.best_other for segment in found.segments} == {"hold"}
+    said = "fixed: hold, because no contact paid, so it lives exactly as hold does and counts as no rival of its own."
+    assert said in " ".join(comparison_text(found).split())
+    assert f"Here: {said.removeprefix('fixed: ')}" in comparison_html(found, title="t", facts={})
+
+
+def test_fixed_that_acts_is_a_rival_and_its_action_is_named(synthetic_results: Results, actions: Actions) -> None:
+    results = with_fixed(synthetic_results({"journey": 10.0, "hold": 9.0, "rules": 9.5}), like="rules", action=3)
+    found = compare_results(results, reference="journey", actions=actions)
+    assert found.next_best.policy == "fixed"
+    assert "the next best policy (fixed: site.inspire)" in found.verdict
+    assert "beats all 3 others" in found.verdict
+    assert "fixed: site.inspire, wherever that is eligible." in comparison_text(found)
+    assert "the best rival (fixed: site.inspire): " in training_verdict(found)
+
+
+def test_what_lives_as_hold_stays_where_there_is_nothing_else(synthetic_results: Results, actions: Actions) -> None:
+    results = with_fixed(synthetic_results({"hold": 9.0}), like="hold", action=0)
+    assert compare_results(results, reference="hold", actions=actions).next_best.policy == "fixed"
+    assert compare_results(results, reference="fixed", actions=actions).next_best.policy == "hold"

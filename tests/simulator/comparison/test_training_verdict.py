@@ -48,16 +48,37 @@ def test_it_says_whether_hold_and_the_best_rival_are_beaten(
 def test_an_interval_around_zero_is_no_clear_difference(compared: Compared) -> None:
     comparison = compared(own=1.0, journey=10.0, hold=10.0)
     assert comparison.outcome("hold") == "no clear difference"
-    assert f"no clear difference to hold, the best of its rivals: {numbers(comparison, 'hold')}" in training_verdict(
-        comparison
-    )
+    wanted = f"journey shows no clear difference to hold, the best of its rivals: {numbers(comparison, 'hold')}"
+    assert training_verdict(comparison).startswith(wanted)
 
 
 def test_one_block_settles_nothing(compared: Compared) -> None:
-    said = training_verdict(compared(journey=10.0, hold=9.0, seeds=1, blocks=1))
-    assert "beats" not in said
-    assert "from one block of customers, so nothing is settled" in said
+    comparison = compared(journey=10.0, hold=9.0, seeds=1, blocks=1)
+    difference = comparison.standing("hold").difference
+    assert difference is not None
+    said = training_verdict(comparison)
+    assert said.startswith(
+        f"journey differs by {comparison.money.signed(difference.value)} from hold, the best of its rivals, "
+        "on one block of customers, so nothing is settled (money"
+    )
     assert "interval" not in said
+
+
+@pytest.mark.parametrize(("seeds", "blocks"), [(1, 2), (3, 1), (2, 2)])
+def test_few_blocks_settle_nothing_and_are_counted(compared: Compared, seeds: int, blocks: int) -> None:
+    comparison = compared(journey=10.0, hold=9.0, seeds=seeds, blocks=blocks)
+    said = training_verdict(comparison)
+    assert said.startswith(
+        f"journey differs by {numbers(comparison, 'hold')} from hold, the best of its rivals, on only "
+        f"{seeds * blocks} independent blocks of customers, so nothing is settled (money per customer"
+    )
+    assert "95 % intervals" in said
+
+
+def test_six_blocks_settle_something(compared: Compared) -> None:
+    said = training_verdict(compared(journey=10.0, hold=9.0, seeds=3, blocks=2))
+    assert said.startswith("journey beats hold")
+    assert "settled" not in said
 
 
 def test_earlier_versions_are_named_with_their_own_intervals(compared: Compared) -> None:
