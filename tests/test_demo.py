@@ -182,7 +182,7 @@ def test_households_are_asked_at_a_sensible_hour_and_every_answer_has_its_reason
     reasons = re.findall(r"best of \d+ allowed|none of \d+ allowed|by chance, to go on", " ".join(said.split()))
     assert len(reasons) == HOUSEHOLDS
     held = sum(row[0] == 0 for row in demos["exits"].rows("SELECT action FROM decisions"))
-    assert f"{held} of {HOUSEHOLDS} are left alone" in said
+    assert f"Left alone for now: {held} of {HOUSEHOLDS}." in said
 
 
 def test_it_says_that_customers_are_simulated(demos: dict[str, Demo]) -> None:

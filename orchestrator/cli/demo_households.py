@@ -107,7 +107,7 @@ def ask_households(
     console.print(_MEANS.format(days=days), soft_wrap=True, highlight=False)
     console.print(table)
     console.print(
-        f"{silent} of {HOUSEHOLDS} are left alone for now: saying nothing is a decision too, made wherever no contact "
+        f"Left alone for now: {silent} of {HOUSEHOLDS}. Saying nothing is a decision too, made wherever no contact "
         "is expected to pay.",
         soft_wrap=True,
         highlight=False,
