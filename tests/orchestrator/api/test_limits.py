@@ -77,7 +77,7 @@ def broken(*_):
 
 def test_every_answer_tells_browsers_to_do_nothing_with_it(serving, monkeypatch):
     async def test(served):
-        monkeypatch.setattr(served.app.state.service, "check_ready", broken)
+        monkeypatch.setattr(served.app.state.service, "ready", broken)
         expected = {
             "/healthz": 200,
             "/v1/nothing": 401,

@@ -26,13 +26,13 @@ def traced(retailer, champion):
     def run(test):
         exporter = InMemorySpanExporter()
         settings = ServiceSettings(retailer=retailer, champion=champion.ask, load_policy=champion.load)
-        app = create_app(settings, tracer_provider=tracing_to(SimpleSpanProcessor(exporter)))
+        app = create_app(settings, dev=True, tracer_provider=tracing_to(SimpleSpanProcessor(exporter)))
 
         async def inside():
             transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
             async with (
                 app.router.lifespan_context(app),
-                httpx2.AsyncClient(transport=transport, base_url="http://t") as client,
+                httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client,
             ):
                 await test(client)
 
