@@ -269,13 +269,14 @@ async def _run(
     return waits
 
 
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
     length = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]
     body = await reader.readexactly(length)
     if not head.startswith(b"HTTP/1.1 200"):
         raise SystemExit(f"{head.decode()}{body.decode()}")
+    return body
 
 
 def _request(path: str, body: str, key: str) -> bytes:
