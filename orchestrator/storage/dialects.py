@@ -13,6 +13,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -132,6 +133,20 @@ class Dialect(ABC):
         """Whether the database undid the transaction only because another one was in its way."""
 
 
+def _write_ahead(connection: Any) -> None:
+    """Switch a database to the write-ahead log; only that does not wait for others who do it at the same time."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 class SQLite(Dialect):
     """A file; one writer at a time, whichever process it is in."""
 
@@ -151,7 +166,7 @@ class SQLite(Dialect):
             # before the first write outside the transaction.
             connection.isolation_level = None
             connection.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000}")
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             # Pages: fewer, larger checkpoints; each one is a stall.
             connection.execute("PRAGMA wal_autocheckpoint = 4000")

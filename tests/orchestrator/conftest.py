@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -165,12 +164,18 @@ serve(ServiceSettings(retailer=retailer, champion=lambda: ("1", Path()), load_po
 
 @dataclass
 class ServerProcess:
-    """A server in a process of its own; `lines` are those of its log until it was ready."""
+    """A server in a process of its own; `lines` are those of its log so far."""
 
     process: subprocess.Popen[str]
     url: str
     port: int
     lines: list[str]
+    reading: threading.Thread
+
+    def whole_log(self) -> list[str]:
+        """All lines of a server that ends."""
+        self.reading.join(timeout=60)
+        return self.lines
 
 
 @pytest.fixture
@@ -198,8 +203,9 @@ def server(retailer: Retailer) -> Callable[..., AbstractContextManager[ServerPro
                 else:
                     pytest.fail("the server did not start:\n" + "".join(lines))
                 # Read on, or the server waits for room in a full pipe.
-                threading.Thread(target=lambda: deque(process.stderr, maxlen=0), daemon=True).start()
-                yield ServerProcess(process=process, url=found[1], port=int(found[2]), lines=lines)
+                reading = threading.Thread(target=lines.extend, args=[process.stderr], daemon=True)
+                reading.start()
+                yield ServerProcess(process=process, url=found[1], port=int(found[2]), lines=lines, reading=reading)
             finally:
                 if process.poll() is None:
                     process.send_signal(signal.SIGKILL)

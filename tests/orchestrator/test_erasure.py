@@ -70,7 +70,7 @@ def test_nothing_the_system_wrote_names_an_erased_customer(server, retailer, tmp
         for file in files:
             assert WHO.encode() not in file.read_bytes(), file
         running.process.send_signal(signal.SIGTERM)
-        log = "".join(running.lines) + running.process.stderr.read()
+        log = "".join(running.whole_log())
     assert "request refused" in log
     assert WHO not in log
     engine = open_database(url)

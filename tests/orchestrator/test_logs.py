@@ -63,7 +63,7 @@ def test_a_server_logs_requests_by_id_and_template_and_never_a_customer(server, 
     with server(access_log=access_log) as running:
         ids, decision_id = talk(running.url)
         running.process.terminate()
-        said = running.lines + running.process.stderr.readlines()
+        said = running.whole_log()
     for secret in (WHO, NAME, KEY, OTHER, decision_id):
         assert [line for line in said if secret in line] == []
     lines = [json.loads(line) for line in said]
