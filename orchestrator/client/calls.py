@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -82,38 +82,40 @@ class Call(Generic[Answer]):
         raise RefusedError(problem_of(status, content))
 
 
-def decide(
-    customer_id: str,
-    *,
-    channels: Sequence[str] | None,
-    placement: str | None,
-    context: Mapping[str, Any] | None,
-    slots: int,
-    same_subject: bool,
-    key: str | None,
-) -> Call[DecisionResponse]:
+class Situation(TypedDict, total=False):
+    """Where something may be said to a customer, and what is known only now.
+
+    Attributes:
+        channels: that may be used; none for all.
+        placement: one place to fill instead.
+        context: `device`, `hour`, `category`.
+    """
+
+    channels: Sequence[str] | None
+    placement: str | None
+    context: Mapping[str, Any] | None
+
+
+class Asked(Situation, total=False):
+    """What may be asked of a decision.
+
+    Attributes:
+        slots: results wanted for the placement.
+        same_subject: whether two of them may be about the same category.
+    """
+
+    slots: int
+    same_subject: bool
+
+
+def decide(customer_id: str, *, key: str | None, **asked: Unpack[Asked]) -> Call[DecisionResponse]:
     """`POST /v1/decisions`, under a key of its own if none is given, so that sending again is safe."""
-    body = _request(
-        customer_id,
-        channels=channels,
-        placement=placement,
-        context=context,
-        slots=slots,
-        same_subject=same_subject,
-    )
-    return _post("/v1/decisions", body, DecisionResponse, key=key or uuid.uuid4().hex)
+    return _post("/v1/decisions", _request(customer_id, asked), DecisionResponse, key=key or uuid.uuid4().hex)
 
 
-def explain(
-    customer_id: str,
-    *,
-    channels: Sequence[str] | None,
-    placement: str | None,
-    context: Mapping[str, Any] | None,
-) -> Call[Explanation]:
+def explain(customer_id: str, **situation: Unpack[Situation]) -> Call[Explanation]:
     """`POST /v1/explain`."""
-    body = _request(customer_id, channels=channels, placement=placement, context=context, slots=1, same_subject=False)
-    return _post("/v1/explain", body, Explanation)
+    return _post("/v1/explain", _request(customer_id, situation), Explanation)
 
 
 def read_decision(decision_id: str) -> Call[DecisionRecord]:
@@ -162,23 +164,8 @@ def _post(path: str, body: Any, answer: type[Answer], *, key: str | None = None)
     return Call("POST", path, answer, json.dumps(body, default=_plain).encode(), headers)
 
 
-def _request(
-    customer_id: str,
-    *,
-    channels: Sequence[str] | None,
-    placement: str | None,
-    context: Mapping[str, Any] | None,
-    slots: int,
-    same_subject: bool,
-) -> dict[str, Any]:
-    given = {
-        "channels": None if channels is None else list(channels),
-        "placement": placement,
-        "context": None if context is None else dict(context),
-        "slots": slots if slots != 1 else None,
-        "same_subject": same_subject or None,
-    }
-    return {"customer_id": customer_id, **{name: value for name, value in given.items() if value is not None}}
+def _request(customer_id: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"customer_id": customer_id, **{name: value for name, value in asked.items() if value is not None}}
 
 
 def _stamped(fact: Fact, identifier: str) -> dict[str, Any]:
@@ -186,9 +173,13 @@ def _stamped(fact: Fact, identifier: str) -> dict[str, Any]:
     return {identifier: uuid.uuid4().hex, "timestamp": datetime.now(UTC), **fact}
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence | Set):
+        return list(value)
     raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 import httpx2
 
 from orchestrator.api.models.decisions import DecisionRecord, DecisionResponse, Explanation
 from orchestrator.api.models.outcomes import FactsResponse
 from orchestrator.client import calls
-from orchestrator.client.calls import AGAIN, Answer, BatchLine, Call, Fact, Retries
+from orchestrator.client.calls import AGAIN, Answer, Asked, BatchLine, Call, Fact, Retries, Situation
 from orchestrator.client.errors import RefusedError, UnreachableError
 
 BATCH = "/v1/decisions/batch"
@@ -89,54 +89,23 @@ class JourneyClient(_Client):
     ) -> None:
         self._http.close()
 
-    def decide(
-        self,
-        customer_id: str,
-        *,
-        channels: Sequence[str] | None = None,
-        placement: str | None = None,
-        context: Mapping[str, Any] | None = None,
-        slots: int = 1,
-        same_subject: bool = False,
-        key: str | None = None,
-    ) -> DecisionResponse:
+    def decide(self, customer_id: str, *, key: str | None = None, **asked: Unpack[Asked]) -> DecisionResponse:
         """What to do for a customer now.
 
         Args:
             customer_id: whom.
-            channels: that may be used; none for all.
-            placement: one place to fill instead.
-            context: what is known only now: `device`, `hour`, `category`.
-            slots: results wanted for the placement.
-            same_subject: whether two of them may be about the same category.
             key: idempotency key, to ask again for the same decision later; one of its own otherwise.
+            asked: `channels`, `placement`, `context`, `slots`, `same_subject`; see `Asked`.
 
         Raises:
             RefusedError: the API refused.
             UnreachableError: it did not answer.
         """
-        return self._do(
-            calls.decide(
-                customer_id,
-                channels=channels,
-                placement=placement,
-                context=context,
-                slots=slots,
-                same_subject=same_subject,
-                key=key,
-            )
-        )
+        return self._do(calls.decide(customer_id, key=key, **asked))
 
-    def explain(
-        self,
-        customer_id: str,
-        *,
-        channels: Sequence[str] | None = None,
-        placement: str | None = None,
-        context: Mapping[str, Any] | None = None,
-    ) -> Explanation:
+    def explain(self, customer_id: str, **situation: Unpack[Situation]) -> Explanation:
         """Why, and why not; nothing is logged. Arguments and errors as `decide`."""
-        return self._do(calls.explain(customer_id, channels=channels, placement=placement, context=context))
+        return self._do(calls.explain(customer_id, **situation))
 
     def decision(self, decision_id: str) -> DecisionRecord:
         """A decision as logged, and what followed. Errors as `decide`."""
@@ -198,40 +167,13 @@ class AsyncJourneyClient(_Client):
     ) -> None:
         await self._http.aclose()
 
-    async def decide(
-        self,
-        customer_id: str,
-        *,
-        channels: Sequence[str] | None = None,
-        placement: str | None = None,
-        context: Mapping[str, Any] | None = None,
-        slots: int = 1,
-        same_subject: bool = False,
-        key: str | None = None,
-    ) -> DecisionResponse:
+    async def decide(self, customer_id: str, *, key: str | None = None, **asked: Unpack[Asked]) -> DecisionResponse:
         """See `JourneyClient.decide`."""
-        return await self._do(
-            calls.decide(
-                customer_id,
-                channels=channels,
-                placement=placement,
-                context=context,
-                slots=slots,
-                same_subject=same_subject,
-                key=key,
-            )
-        )
+        return await self._do(calls.decide(customer_id, key=key, **asked))
 
-    async def explain(
-        self,
-        customer_id: str,
-        *,
-        channels: Sequence[str] | None = None,
-        placement: str | None = None,
-        context: Mapping[str, Any] | None = None,
-    ) -> Explanation:
+    async def explain(self, customer_id: str, **situation: Unpack[Situation]) -> Explanation:
         """See `JourneyClient.explain`."""
-        return await self._do(calls.explain(customer_id, channels=channels, placement=placement, context=context))
+        return await self._do(calls.explain(customer_id, **situation))
 
     async def decision(self, decision_id: str) -> DecisionRecord:
         """See `JourneyClient.decision`."""

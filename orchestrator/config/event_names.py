@@ -31,7 +31,7 @@ EventType = Literal[
     "store_visit",
     "profile",
 ]
-# The same as those of profiles, which read the configuration and so cannot be asked here.
+# Their order is that of event codes.
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 
 

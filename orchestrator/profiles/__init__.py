@@ -1,5 +1,6 @@
 """What is known about customers: a row of numbers each, kept up to date by their events."""
 
+from orchestrator.config.event_names import EVENT_TYPES
 from orchestrator.errors import ContextError, EventError
 from orchestrator.profiles.context import ContextSchema
 from orchestrator.profiles.events import EventRows, Events
@@ -7,7 +8,6 @@ from orchestrator.profiles.features import consent, features
 from orchestrator.profiles.schema import ProfileSchema
 from orchestrator.profiles.state import apply
 from orchestrator.profiles.table import Profiles
-from orchestrator.profiles.types import EVENT_TYPES
 
 __all__ = [
     "EVENT_TYPES",

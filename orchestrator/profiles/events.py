@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.config.event_names import EVENT_TYPES
 from orchestrator.errors import EventError, suggestion
 from orchestrator.profiles.records import attribute_code, read_records
 from orchestrator.profiles.schema import ProfileSchema
-from orchestrator.profiles.types import EVENT_TYPES, NONE
+from orchestrator.profiles.types import NONE
 from policies.arrays import BoolArray, Float64Array, IntArray, StrArray
 
 

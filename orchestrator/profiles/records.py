@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.config.event_names import EVENT_TYPES
 from orchestrator.errors import EventError, suggestion
 from orchestrator.profiles.schema import ProfileSchema
-from orchestrator.profiles.types import EVENT_TYPES, NEEDS_CATEGORY, NEEDS_CHANNEL, NEEDS_VALUE, NONE
+from orchestrator.profiles.types import NEEDS_CATEGORY, NEEDS_CHANNEL, NEEDS_VALUE, NONE
 
 FIELDS = (
     "event_id",

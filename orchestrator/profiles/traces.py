@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from orchestrator.profiles.types import EVENT_TYPES
+from orchestrator.config.event_names import EVENT_TYPES
 from policies.arrays import Float64Array, IntArray
 
 CODES = ("", "category", "channel")

@@ -3,23 +3,6 @@
 from __future__ import annotations
 
 NONE = -1
-EVENT_TYPES = (
-    "view",
-    "want",
-    "cart_add",
-    "cart_remove",
-    "purchase",
-    "return",
-    "sent",
-    "open",
-    "click",
-    "unsubscribe",
-    "subscribe",
-    "coupon_redeemed",
-    "visit",
-    "store_visit",
-    "profile",
-)
 NEEDS_CHANNEL = frozenset({"sent", "open", "click", "unsubscribe", "subscribe"})
 NEEDS_CATEGORY = frozenset({"want", "cart_add", "cart_remove"})
 NEEDS_VALUE = frozenset({"purchase", "return"})

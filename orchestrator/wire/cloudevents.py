@@ -19,8 +19,8 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic_core import from_json
 
+from orchestrator.config.event_names import EVENT_TYPES
 from orchestrator.errors import WireError, WireFault, suggestion
-from orchestrator.profiles.types import EVENT_TYPES
 from orchestrator.wire.identifiers import fitting_id
 
 Mode = Literal["structured", "batch", "binary"]
