@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy import Connection, Engine, Table, select
 
 from orchestrator.config import Goals
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, suggestion
 from orchestrator.groups import Group
 from orchestrator.profiles import EVENT_TYPES
 from orchestrator.service.layout import Layout
@@ -93,14 +93,16 @@ def measure_lift(
         alpha: chance that any bound of a comparison is ever wrong.
 
     Raises:
-        OrchestratorError: nobody is in the group to compare with.
+        OrchestratorError: there is no such group to compare with, or nobody is in it.
     """
     with engine.connect().execution_options(**dialect_of(engine).snapshot()) as connection:
         customers = _customers(connection, goals, experiment=experiment, window=window, now=now)
     done = customers.first + window <= now
     sizes: dict[str, int] = {g.label: int((done & (customers.group == g)).sum()) for g in Group}
     reference = against or next((name for name in _REFERENCES if sizes[name]), "")
-    if against and not sizes.get(against):
+    if against and against not in sizes:
+        raise OrchestratorError(f"no such group: {against!r}; {suggestion(against, sizes)}")
+    if against and not sizes[against]:
         raise OrchestratorError(f"nobody in the group {against!r} yet; choose one of {_some(sizes)}")
     order = np.argsort(customers.first, kind="stable")
     order = order[done[order]]

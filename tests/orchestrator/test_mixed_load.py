@@ -46,12 +46,15 @@ class Servers:
     def __init__(self, ports):
         self.ports = list(ports)
         self.left = REQUESTS
+        self.half = threading.Event()
         self._lock = threading.Lock()
 
     def take(self):
         """One request of those that are left, if any."""
         with self._lock:
             self.left -= 1
+            if self.left <= REQUESTS // 2:
+                self.half.set()
             return self.left >= 0
 
 
@@ -175,8 +178,7 @@ def test_nothing_is_lost_doubled_or_over_a_cap_when_a_server_is_killed_under_a_m
         threads = [threading.Thread(target=client.work) for client in clients]
         for thread in threads:
             thread.start()
-        while servers.left > REQUESTS // 2:
-            time.sleep(0.01)
+        assert servers.half.wait(300)
         one.process.kill()
         one.process.wait()
         servers.ports[0] = stack.enter_context(server(CONTACTS)).port

@@ -117,6 +117,8 @@ def test_a_group_nobody_is_in_is_refused_with_those_there_are(lived):
     _, _, _, measure = lived
     with pytest.raises(OrchestratorError, match=r"'random'.*policy, control"):
         measure(against="random")
+    with pytest.raises(OrchestratorError, match=r"no such group: 'contrl'; did you mean 'control'"):
+        measure(against="contrl")
     assert measure(against="policy").reference == "policy"
 
 
