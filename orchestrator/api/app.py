@@ -11,12 +11,14 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from orchestrator.api.access import Access
+from orchestrator.api.direct import Direct
 from orchestrator.api.docs import add_docs
 from orchestrator.api.local_only import LocalOnly
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
 from orchestrator.api.routes import batch, customers, decisions, events, health, metrics, outcomes, policy, segment
 from orchestrator.api.scopes import describe_scopes
 from orchestrator.api.security_headers import SecurityHeaders
+from orchestrator.api.strict_json import DirectRoute
 from orchestrator.api.traces import telemetry_of
 from orchestrator.api.tracing import RequestIds
 from orchestrator.service.service import Service, ServiceSettings
@@ -84,6 +86,7 @@ def create_app(
     )
     app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
     app.state.dev = dev
+    app.add_middleware(Direct, routes=[route for route in decisions.router.routes if isinstance(route, DirectRoute)])
     if dev:
         app.add_middleware(LocalOnly)
     else:
@@ -92,6 +95,7 @@ def create_app(
     add_problem_handlers(app)
     routers = (
         decisions.router,
+        decisions.read_router,
         batch.router,
         decisions.explain_router,
         events.router,

@@ -111,6 +111,11 @@ def invalid_fields(error: RequestValidationError) -> ProblemError:
     return invalid(_field_problem(e) for e in error.errors())
 
 
+def invalid_body(error: ValidationError) -> ProblemError:
+    """What pydantic found wrong with a body, as a problem."""
+    return invalid(_field_problem({**e, "loc": ("body", *e["loc"])}) for e in error.errors(include_url=False))
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI entries for problems of these statuses."""
     return {status: {"description": TITLES[status], "model": Problem} for status in statuses}
@@ -212,7 +217,7 @@ def problem_of(error: ProblemError | service.ServiceError | ValidationError, *, 
     if isinstance(error, service.ServiceError):
         error = refusal_problem(error)
     elif isinstance(error, ValidationError):
-        error = invalid(_field_problem({**e, "loc": ("body", *e["loc"])}) for e in error.errors(include_url=False))
+        error = invalid_body(error)
     return Problem(
         type=f"urn:journey:problem:{error.kind}",
         title=TITLES.get(error.status_code, "Error") if error.kind not in _REFUSAL_TITLES else _title(error.kind),

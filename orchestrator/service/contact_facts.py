@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -25,7 +25,7 @@ from orchestrator.contacts import (
 from orchestrator.contacts.caps import CapRule
 from orchestrator.contacts.clock_rules import QuietHoursRule
 from orchestrator.contacts.suppression import SuppressionRule
-from orchestrator.storage.log import LoggedContact, read_contacts, read_happened, read_stated
+from orchestrator.storage.log import LoggedContact, Wanted, read_facts
 from policies.arrays import BoolArray, IntArray
 
 # Texts every customer may state, whatever the configuration names: they say by which clock rules hold.
@@ -42,12 +42,14 @@ class ContactFacts:
         history: their contacts.
         outcomes: what followed, of the types that rules look at.
         texts: name to text by customer id; no entry where nothing is stated.
+        last_event: sequence of the last event in the log.
     """
 
     customers: Mapping[str, int]
     history: ContactHistory
     outcomes: OutcomeHistory
-    texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    texts: Mapping[str, Mapping[str, str]]
+    last_event: int
 
     def with_contacts(self, customer_ids: Sequence[str], *, action: IntArray, now: float) -> ContactFacts:
         """The facts once these contacts were decided too.
@@ -88,14 +90,15 @@ class ContactReader:
         self.is_contact = np.array([bool(a.channel) and retailer.channels[a.channel].contacts for a in actions])
         for cap in caps:
             self.is_contact |= cap.scope[: len(actions)]
-        self._longest = max([retailer.contacts.reserved_for, *(cap.window for cap in caps)])
+        longest = max([retailer.contacts.reserved_for, *(cap.window for cap in caps)]) + _SLACK
         quiet = [rule for rule in self.rules.rules if isinstance(rule, SuppressionRule)]
-        self._after = tuple(name for i, name in enumerate(OUTCOMES) if any(rule.after[i] for rule in quiet))
-        self._lasts = max((rule.lasts for rule in quiet), default=0.0)
-        self._reads_texts = (
-            any(action.requires for action in actions)
+        self._wanted = Wanted(
+            contacts=longest if self.counts else None,
+            types=tuple(name for i, name in enumerate(OUTCOMES) if any(rule.after[i] for rule in quiet)),
+            happened=max((rule.lasts for rule in quiet), default=0.0) + _SLACK,
+            stated=any(action.requires for action in actions)
             or any(isinstance(rule, QuietHoursRule) for rule in self.rules.rules)
-            or bool(self.rules.stores)
+            or bool(self.rules.stores),
         )
 
     def read(self, connection: Connection, customer_ids: Sequence[str], *, now: float) -> ContactFacts:
@@ -107,23 +110,19 @@ class ContactReader:
             now: seconds since 1970.
         """
         customers = {customer: row for row, customer in enumerate(dict.fromkeys(customer_ids))}
-        ids, history, outcomes = list(customers), ContactHistory.empty(), OutcomeHistory.empty()
-        if self.counts:
-            contacts = read_contacts(connection, ids, since=now - self._longest - _SLACK)
-            self._meet(contacts)
-            history = _history(contacts, customers, self.rules.codes)
-        if self._after:
-            happened = read_happened(connection, ids, types=self._after, since=now - self._lasts - _SLACK)
-            outcomes = OutcomeHistory(
-                row=np.array([customers[customer] for customer, _, _ in happened], dtype=np.int64),
-                type=np.array([OUTCOMES.index(kind) for _, kind, _ in happened], dtype=np.int64),
-                at=np.array([at for _, _, at in happened], dtype=np.float64),
-            )
+        found = read_facts(connection, list(customers), self._wanted, now=now)
+        self._meet(found.contacts)
+        whom, kinds, times = zip(*found.happened, strict=True) if found.happened else ((), (), ())
+        outcomes = OutcomeHistory(
+            row=np.array([customers[customer] for customer in whom], dtype=np.int64),
+            type=np.array([OUTCOMES.index(kind) for kind in kinds], dtype=np.int64),
+            at=np.array(times, dtype=np.float64),
+        )
         texts: dict[str, dict[str, str]] = {}
-        if self._reads_texts:
-            for customer, name, text in read_stated(connection, ids):
-                texts.setdefault(customer, {})[name] = text
-        return ContactFacts(customers, history, outcomes, texts)
+        for customer, name, text in found.stated:
+            texts.setdefault(customer, {})[name] = text
+        history = _history(found.contacts, customers, self.rules.codes)
+        return ContactFacts(customers, history, outcomes, texts, found.last_event)
 
     def check(self, facts: ContactFacts, customer_ids: Sequence[str], *, now: float) -> ContactCheck:
         """What the decision core asks about n different customers of the batch."""

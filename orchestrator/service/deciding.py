@@ -20,7 +20,7 @@ from orchestrator.service.layout import Layout
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.ranking import rank
 from orchestrator.service.serving_policy import PolicyHolder, ServedPolicy
-from orchestrator.storage.log import last_event, read_decisions, read_key_uses, write_rows
+from orchestrator.storage.log import read_decisions, read_key_uses, write_rows
 from orchestrator.storage.tables import Row, contacts, decisions, idempotency
 from policies.slots import NOTHING, Slots
 
@@ -123,12 +123,11 @@ class Decider:
             return [refusal] * len(jobs)
         ids = decision_ids(len(jobs), now=now)
         facts = self._contacts.read(connection, [job.customer_id for job in jobs], now=now)
+        # Later events of these customers come after `facts.last_event`: sequences only grow, and nobody else may add any.
         tally.lap("reading")
         made: dict[int, DecisionMade] = {}
         groups = self._groups.of([job.customer_id for job in jobs])
         slots = np.array([job.slots for job in jobs])
-        # Later events of these customers come after it: sequences only grow, and nobody else may add any now.
-        until = last_event(connection)
         for turn in _turns([job.customer_id for job in jobs]) if self._contacts.counts else [list(range(len(jobs)))]:
             whom, named = [jobs[i] for i in turn], [ids[i] for i in turn]
             customer_ids = [job.customer_id for job in whom]
@@ -149,7 +148,9 @@ class Decider:
             )
             tally.decisions(decided, groups=groups[places])
             of_turn = list(
-                self._made(whom, named, decided, served=served, groups=groups[places], events_until=until, now=now)
+                self._made(
+                    whom, named, decided, served=served, groups=groups[places], events_until=facts.last_event, now=now
+                )
             )
             made.update(zip(turn, of_turn, strict=True))
             reached = [(m.customer_id, found[0]) for m in of_turn if (found := self._contact_in(m))]

@@ -57,6 +57,10 @@ class Dialect(ABC):
 
     # Most values one `is_any` may be given.
     most_values: int
+    # For statements written out, which need not be built and compiled for every batch: whether what stands before is one
+    # of the values of a parameter made by `listed`, and the place of a single number.
+    among: str
+    value: str
     # Whether others may have written between the transaction's begin and the end of `serialise`.
     has_company: bool
 
@@ -85,12 +89,12 @@ class Dialect(ABC):
         """Whether the column is one of the values."""
 
     @abstractmethod
-    def read_states(self, connection: Connection, customer_ids: Sequence[str]) -> dict[str, bytes]:
-        """Profile states of the customers that are known."""
+    def listed(self, values: Sequence[str]) -> object:
+        """The values as the parameter of `among`, any number of them."""
 
     @abstractmethod
-    def read_identities(self, connection: Connection, alias_ids: Sequence[str]) -> list[tuple[str, str, float]]:
-        """Alias, customer and time of every row of these aliases, in the order of the rows."""
+    def read_states(self, connection: Connection, customer_ids: Sequence[str]) -> dict[str, bytes]:
+        """Profile states of the customers that are known."""
 
     @abstractmethod
     def write_states(self, connection: Connection, *, new: Sequence[Row], changed: Sequence[Row]) -> None:
@@ -152,6 +156,8 @@ class SQLite(Dialect):
 
     # SQLite takes at most 32,766 bound values per statement.
     most_values = 10_000
+    among = "IN (SELECT value FROM json_each(?))"
+    value = "?"
     has_company = False
 
     def engine_options(self) -> dict[str, Any]:
@@ -194,19 +200,15 @@ class SQLite(Dialect):
         """`IN`."""
         return column.in_(values)
 
+    def listed(self, values: Sequence[str]) -> object:
+        """JSON: one prepared statement for any number of values."""
+        return json.dumps(values)
+
     def read_states(self, connection: Connection, customer_ids: Sequence[str]) -> dict[str, bytes]:
         """They come as one row, for the reason given at `write_rows`."""
-        query = "SELECT json_group_object(customer_id, hex(state)) FROM customers WHERE customer_id IN "
-        query += "(SELECT value FROM json_each(?))"
-        found = connection.exec_driver_sql(query, (json.dumps(customer_ids),)).scalar_one()
+        query = f"SELECT json_group_object(customer_id, hex(state)) FROM customers WHERE customer_id {self.among}"
+        found = connection.exec_driver_sql(query, (self.listed(customer_ids),)).scalar_one()
         return {customer: bytes.fromhex(state) for customer, state in from_json(found).items()}
-
-    def read_identities(self, connection: Connection, alias_ids: Sequence[str]) -> list[tuple[str, str, float]]:
-        """One prepared statement for any number of ids; most have no row."""
-        query = "SELECT alias_id, customer_id, linked_at FROM identities WHERE alias_id IN "
-        query += "(SELECT value FROM json_each(?)) ORDER BY sequence"
-        found = connection.exec_driver_sql(query, (json.dumps(alias_ids),))
-        return [(row[0], row[1], row[2]) for row in found]
 
     def write_states(self, connection: Connection, *, new: Sequence[Row], changed: Sequence[Row]) -> None:
         """One statement for the new, one for each of the changed."""
@@ -274,6 +276,8 @@ class PostgreSQL(Dialect):
 
     # Any number; this bounds the size of one statement.
     most_values = 100_000
+    among = "= ANY(%b::varchar[])"
+    value = "%b::float8"
     has_company = True
 
     def engine_options(self) -> dict[str, Any]:
@@ -326,17 +330,14 @@ class PostgreSQL(Dialect):
         """`= ANY`: one prepared statement for any number of values."""
         return column == any_(literal(list(values), ARRAY(String)))
 
+    def listed(self, values: Sequence[str]) -> object:
+        """An array: one prepared statement for any number of values."""
+        return list(values)
+
     def read_states(self, connection: Connection, customer_ids: Sequence[str]) -> dict[str, bytes]:
         """One round trip."""
-        query = "SELECT customer_id, state FROM customers WHERE customer_id = ANY(%b::varchar[])"
-        return {row[0]: row[1] for row in connection.exec_driver_sql(query, (list(customer_ids),))}
-
-    def read_identities(self, connection: Connection, alias_ids: Sequence[str]) -> list[tuple[str, str, float]]:
-        """One prepared statement for any number of ids."""
-        query = "SELECT alias_id, customer_id, linked_at FROM identities WHERE alias_id = ANY(%b::varchar[]) "
-        query += "ORDER BY sequence"
-        found = connection.exec_driver_sql(query, (list(alias_ids),))
-        return [(row[0], row[1], row[2]) for row in found]
+        query = f"SELECT customer_id, state FROM customers WHERE customer_id {self.among}"
+        return {row[0]: row[1] for row in connection.exec_driver_sql(query, (self.listed(customer_ids),))}
 
     def write_states(self, connection: Connection, *, new: Sequence[Row], changed: Sequence[Row]) -> None:
         """One statement for both."""
@@ -413,14 +414,14 @@ def _lock(name: str) -> int:
 @cache
 def _insert_sqlite(table: str, columns: tuple[str, ...], rows: int) -> str:
     row = f"({', '.join('?' * len(columns))})"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"  # noqa: S608 - our own names
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"
 
 
 @cache
 def _insert_postgresql(table: Table, columns: tuple[str, ...]) -> str:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     arrays = ", ".join(f"%b::{table.c[name].type.compile(dialect)}[]" for name in columns)
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"  # noqa: S608 - our own names
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"
 
 
 def _columns(rows: Sequence[Row]) -> tuple[list[Any], ...]:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Double, Table, bindparam, case, func, select, text, union_all, update
+from sqlalchemy import Connection, Double, Table, bindparam, case, func, select, text, update
 
-from orchestrator.storage.dialects import dialect_of
+from orchestrator.storage.dialects import Dialect, dialect_of
 from orchestrator.storage.tables import (
     Row,
     contacts,
     customers,
     decisions,
     events,
-    idempotency,
     layouts,
     outcomes,
     raw_events,
-    stated,
 )
 
 # The column of `contacts` that each report of a channel sets.
@@ -57,11 +57,6 @@ def write_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> Non
     dialect_of(connection).write_rows(connection, table, rows)
 
 
-def last_event(connection: Connection) -> int:
-    """Sequence of the last event in the log; 0 if there is none."""
-    return int(connection.execute(select(func.max(events.c.sequence))).scalar_one() or 0)
-
-
 def known_events(connection: Connection, event_ids: Sequence[str]) -> set[str]:
     """Those of the ids that are in the log."""
     return {row[0] for row in where_any(connection, select(events.c.event_id), events.c.event_id, event_ids)}
@@ -75,8 +70,9 @@ def known_outcomes(connection: Connection, outcome_ids: Sequence[str]) -> set[st
 
 def read_key_uses(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Fingerprint and decision id of each idempotency key used before."""
-    query = select(idempotency.c.key, idempotency.c.fingerprint, idempotency.c.decision_id)
-    return {key: (mark, made) for key, mark, made in where_any(connection, query, idempotency.c.key, keys)}
+    d = dialect_of(connection)
+    query = f"SELECT key, fingerprint, decision_id FROM idempotency WHERE key {d.among}"
+    return {row[0]: (row[1], row[2]) for row in connection.exec_driver_sql(query, (d.listed(keys),))}
 
 
 def read_decisions(connection: Connection, decision_ids: Sequence[str]) -> dict[str, Row]:
@@ -118,10 +114,93 @@ class LoggedContact(NamedTuple):
     cancelled_at: float | None
 
 
-def read_contacts(connection: Connection, customer_ids: Sequence[str], *, since: float) -> list[LoggedContact]:
-    """The contacts of customers that were decided, sent or seen after a moment, in any order."""
-    query = select(*(contacts.c[name] for name in LoggedContact._fields)).where(contacts.c.last_at > since)
-    return [LoggedContact._make(row) for row in where_any(connection, query, contacts.c.customer_id, customer_ids)]
+@dataclass(frozen=True)
+class LoggedFacts:
+    """What the log says of some customers, each in any order.
+
+    Attributes:
+        contacts: that were decided, sent or seen lately.
+        happened: customer id, type and time of events and outcomes; one fact may be there as both.
+        stated: customer id, name and text of what they stated.
+        last_event: sequence of the last event in the log, of whomever; 0 if there is none.
+    """
+
+    contacts: list[LoggedContact]
+    happened: list[tuple[str, str, float]]
+    stated: list[tuple[str, str, str]]
+    last_event: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which facts to read.
+
+    Attributes:
+        contacts: seconds until contacts are old; none to read none.
+        types: of events and outcomes.
+        happened: seconds until those are old.
+        stated: whether to read what was stated.
+    """
+
+    contacts: float | None
+    types: tuple[str, ...]
+    happened: float
+    stated: bool
+
+
+def read_facts(connection: Connection, customer_ids: Sequence[str], wanted: Wanted, *, now: float) -> LoggedFacts:
+    """What contact rules look at, in one statement: a decision waits for each.
+
+    Args:
+        connection: in a transaction.
+        customer_ids: whose.
+        wanted: what of it.
+        now: seconds since 1970.
+    """
+    d = dialect_of(connection)
+    ids, types, parameters = d.listed(customer_ids), d.listed(wanted.types), []
+    if wanted.contacts is not None:
+        parameters += [ids, now - wanted.contacts]
+    if wanted.types:
+        parameters += 2 * [ids, types, now - wanted.happened]
+    if wanted.stated:
+        parameters += [ids]
+    facts = LoggedFacts([], [], [], 0)
+    for kind, *row in connection.exec_driver_sql(_facts_query(d, wanted), tuple(parameters)):
+        if kind == _CONTACT:
+            facts.contacts.append(LoggedContact._make(row))
+        elif kind == _HAPPENED:
+            facts.happened.append((row[0], row[1], row[4]))
+        elif kind == _STATED:
+            facts.stated.append((row[0], row[1], row[2]))
+        else:
+            facts = replace(facts, last_event=int(row[4] or 0))
+    return facts
+
+
+_CONTACT, _HAPPENED, _STATED, _LAST_EVENT = range(4)
+
+
+@cache
+def _facts_query(d: Dialect, wanted: Wanted) -> str:
+    whose, no_text, no_time = f"customer_id {d.among}", "CAST(NULL AS VARCHAR)", "CAST(NULL AS DOUBLE PRECISION)"
+    no_times = ", ".join([no_time] * 3)
+    parts = []
+    if wanted.contacts is not None:
+        names = ", ".join(LoggedContact._fields)
+        parts.append(f"SELECT {_CONTACT}, {names} FROM contacts WHERE {whose} AND last_at > {d.value}")
+    if wanted.types:
+        columns = f"{_HAPPENED}, customer_id, type, {no_text}, {no_text}, timestamp, {no_times}"
+        parts += (
+            f"SELECT {columns} FROM {table} WHERE {whose} AND type {d.among} AND timestamp > {d.value}"
+            for table in ("events", "outcomes")
+        )
+    if wanted.stated:
+        columns = f"{_STATED}, customer_id, name, value, {no_text}, {no_time}, {no_times}"
+        parts.append(f"SELECT {columns} FROM stated WHERE {whose}")
+    last = "CAST(max(sequence) AS DOUBLE PRECISION)"
+    parts.append(f"SELECT {_LAST_EVENT}, {', '.join([no_text] * 4)}, {last}, {no_times} FROM events")
+    return " UNION ALL ".join(parts)
 
 
 def read_contact_actions(connection: Connection, decision_ids: Sequence[str]) -> dict[str, tuple[str, str, float]]:
@@ -145,30 +224,6 @@ def report_contacts(connection: Connection, reports: Sequence[tuple[str, str, fl
             if kind != "failed":
                 values["last_at"] = case((c.last_at >= at, c.last_at), else_=at)
             connection.execute(update(contacts).where(c.decision_id == bindparam("id")).values(values), of_kind)
-
-
-def read_happened(
-    connection: Connection, customer_ids: Sequence[str], *, types: Sequence[str], since: float
-) -> list[tuple[str, str, float]]:
-    """Customer id, type and time of events and outcomes of some types after a moment; one may be there as both."""
-    dialect = dialect_of(connection)
-    found: list[tuple[str, str, float]] = []
-    for start in range(0, len(customer_ids), dialect.most_values // 2):
-        some = customer_ids[start : start + dialect.most_values // 2]
-        halves = [
-            select(t.c.customer_id, t.c.type, t.c.timestamp).where(
-                dialect.is_any(t.c.customer_id, some), dialect.is_any(t.c.type, types), t.c.timestamp > since
-            )
-            for t in (events, outcomes)
-        ]
-        found += ((row[0], row[1], row[2]) for row in connection.execute(union_all(*halves)))
-    return found
-
-
-def read_stated(connection: Connection, customer_ids: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Customer id, name and text of what these customers stated."""
-    query = select(stated.c.customer_id, stated.c.name, stated.c.value)
-    return [(row[0], row[1], row[2]) for row in where_any(connection, query, stated.c.customer_id, customer_ids)]
 
 
 def write_stated(connection: Connection, rows: Sequence[Row]) -> None:
