@@ -121,8 +121,8 @@ class DirectRoute(StrictJsonRoute):
 
     @cached_property
     def _reader(self) -> TypeAdapter[Any]:
-        assert self.body_field is not None  # noqa: S101 - what the route is for
-        return TypeAdapter(self.body_field.field_info.annotation)
+        body: Any = self.body_field.field_info.annotation if self.body_field else None
+        return TypeAdapter(body)
 
 
 def malformed(why: str) -> ProblemError:

@@ -123,7 +123,7 @@ class Decider:
             return [refusal] * len(jobs)
         ids = decision_ids(len(jobs), now=now)
         facts = self._contacts.read(connection, [job.customer_id for job in jobs], now=now)
-        # Later events of these customers come after `facts.last_event`: sequences only grow, and nobody else may add any.
+        # Later events of these customers come after its `last_event`: sequences only grow, and nobody else may add any.
         tally.lap("reading")
         made: dict[int, DecisionMade] = {}
         groups = self._groups.of([job.customer_id for job in jobs])

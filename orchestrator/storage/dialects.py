@@ -57,8 +57,8 @@ class Dialect(ABC):
 
     # Most values one `is_any` may be given.
     most_values: int
-    # For statements written out, which need not be built and compiled for every batch: whether what stands before is one
-    # of the values of a parameter made by `listed`, and the place of a single number.
+    # For statements written out, which need not be built for every batch: whether what stands before is one of the
+    # values of a parameter made by `listed`, and the place of a single number.
     among: str
     value: str
     # Whether others may have written between the transaction's begin and the end of `serialise`.
