@@ -73,6 +73,7 @@ class DecisionCore:
         self._catalogue = retailer.catalogue.actions
         self._rules = EligibilityRules(retailer, schema)
         self._targeting = Targeting(retailer, schema)
+        self._seen: tuple[tuple[str, ...], IntArray] = ((), np.empty(0, dtype=np.int64))
 
     def bind(self, policy: VWPolicy) -> VWPolicy:
         """The policy over this catalogue: actions it was not trained on borrow from their relatives.
@@ -217,8 +218,13 @@ class DecisionCore:
         """Positions of the policy's columns in ours; none where they are the same."""
         if policy.columns == self.columns:
             return None
-        position = {name: i for i, name in enumerate(self.columns)}
-        return np.array([position[name] for name in policy.columns])
+        # Read and written once each, so that every thread sees its own pair whole.
+        seen = self._seen
+        if seen[0] != policy.columns:
+            position = {name: i for i, name in enumerate(self.columns)}
+            seen = policy.columns, np.array([position[name] for name in policy.columns])
+            self._seen = seen
+        return seen[1]
 
 
 def draw_results(

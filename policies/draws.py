@@ -6,15 +6,18 @@ repeat it. Source: Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from policies.arrays import Float64Array, IntArray, UInt32Array, UInt64Array
 from policies.hashing import murmur3
 
-_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], dtype=np.uint64)
+_WEYL = 0x9E3779B9, 0xBB67AE85
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
+_FEW = 64  # rows that are summed faster one by one
 _CHUNK = 2048  # ids worked on at a time, so that the temporaries stay in the cache
 
 
@@ -28,20 +31,25 @@ def philox4x32(counter: UInt32Array, key: tuple[int, int]) -> UInt32Array:
     Returns:
         uint32 (n, 4) random words.
     """
-    c0, c1, c2, c3 = (counter[:, i].astype(np.uint64) for i in range(4))
-    k0, k1 = key
-    for _ in range(10):
-        c0 *= _M0
-        c2 *= _M1
-        c1 ^= c2 >> _SHIFT
-        c1 ^= np.uint64(k0)
-        c3 ^= c0 >> _SHIFT
-        c3 ^= np.uint64(k1)
-        c0 &= _LOW
-        c2 &= _LOW
-        c0, c1, c2, c3 = c1, c2, c3, c0
-        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32)
+    # Words 0 and 2 are multiplied, words 1 and 3 only mixed in: a round is five operations on both pairs at once.
+    multiplied, mixed = (np.array(counter[:, i::2].T, dtype=np.uint64) for i in range(2))
+    product, high = np.empty_like(multiplied), np.empty_like(multiplied)
+    for words in _round_keys(key):
+        np.multiply(multiplied, _MULTIPLIERS, out=product)
+        np.right_shift(product, _SHIFT, out=high)
+        np.bitwise_xor(high[::-1], mixed, out=multiplied)
+        np.bitwise_xor(multiplied, words, out=multiplied)
+        mixed = np.bitwise_and(product, _LOW)[::-1]
+    found = np.empty((len(counter), 4), dtype=np.uint32)
+    found[:, 0::2], found[:, 1::2] = multiplied.T, mixed.T
+    return found
+
+
+@lru_cache(maxsize=64)
+def _round_keys(key: tuple[int, int]) -> UInt64Array:
+    """The key of each round, uint64 (10, 2, 1)."""
+    rounds = [[(k + i * weyl) & 0xFFFFFFFF for k, weyl in zip(key, _WEYL, strict=True)] for i in range(10)]
+    return np.array(rounds, dtype=np.uint64)[:, :, None]
 
 
 def uniforms(ids: UInt64Array, *, stream: str, seed: int = 0) -> Float64Array:
@@ -76,10 +84,13 @@ def draw(distribution: Float64Array, u: Float64Array) -> IntArray:
         distribution: float64 (n, A), rows sum to 1.
         u: float64 (n,) in [0, 1).
     """
-    # A column is a row of memory here: summing all rows at once does not wait for each row's last sum.
-    cumulative = np.array(distribution.T, order="C")
-    for i in range(1, len(cumulative)):
-        cumulative[i] += cumulative[i - 1]
+    if len(distribution) <= _FEW:
+        cumulative = np.cumsum(distribution, axis=1).T
+    else:
+        # The same sums. A column is a row of memory here: all rows at once do not wait for each row's last sum.
+        cumulative = np.array(distribution.T, order="C")
+        for i in range(1, len(cumulative)):
+            cumulative[i] += cumulative[i - 1]
     passed = cumulative <= u * cumulative[-1]
     # Bytes add up without conversion while there are few enough.
     count = np.uint8 if len(passed) <= np.iinfo(np.uint8).max else np.uint16

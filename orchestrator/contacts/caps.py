@@ -29,6 +29,10 @@ class CapRule(DeadlineRule):
     counts: Counts
     reserved_for: float
 
+    def idle(self, moment: ContactMoment) -> bool:
+        """See `Rule.idle`."""
+        return not len(moment.history)
+
     def blocked(self, moment: ContactMoment) -> BoolArray:
         """Whom it blocks now; bool (n,)."""
         return self.counted(moment)[0] >= self.limit

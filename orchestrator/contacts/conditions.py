@@ -38,10 +38,12 @@ def condition_rules(retailer: Retailer, actions: Sequence[Action]) -> Iterator[C
         yield ConditionRule(f"content field {name}", Reason.CONTENT_MISSING, about, _printable(f))
     for c, category in enumerate(retailer.catalogue.categories):
         about = scope(a.subject == category and a.intent not in SAID_WITHOUT_STOCK for a in actions)
-        yield ConditionRule(f"stock of {category}", Reason.OUT_OF_STOCK, about, _in_stock(c))
+        yield ConditionRule(f"stock of {category}", Reason.OUT_OF_STOCK, about, _in_stock(c), "in_stock")
     for minutes in sorted({action.associate_minutes for action in actions} - {0.0}):
         about = scope(action.associate_minutes == minutes for action in actions)
-        yield ConditionRule(f"{minutes:g} associate minutes", Reason.NO_MINUTES, about, _free_minutes(minutes))
+        yield ConditionRule(
+            f"{minutes:g} associate minutes", Reason.NO_MINUTES, about, _free_minutes(minutes), "minutes"
+        )
 
 
 def _targeted(expression: int) -> Callable[[ContactMoment], BoolArray]:

@@ -27,6 +27,11 @@ class Rule(ABC):
     reason: Reason
     scope: BoolArray = field(repr=False)
 
+    def idle(self, moment: ContactMoment) -> bool:
+        """Whether there is nothing it could block for: then it blocks nobody, and need not be asked."""
+        del moment
+        return False
+
     @abstractmethod
     def blocked(self, moment: ContactMoment) -> BoolArray:
         """Whom it blocks now; bool (n,)."""
@@ -72,9 +77,15 @@ class ConditionRule(Rule):
 
     Attributes:
         fulfilled: bool (n,) of a moment.
+        about: attribute of a moment; where that is none, everybody fulfils it. None where that says nothing.
     """
 
     fulfilled: Callable[[ContactMoment], BoolArray] = field(repr=False)
+    about: str | None = None
+
+    def idle(self, moment: ContactMoment) -> bool:
+        """See `Rule.idle`."""
+        return self.about is not None and getattr(moment, self.about) is None
 
     def blocked(self, moment: ContactMoment) -> BoolArray:
         """Whom it blocks now; bool (n,)."""

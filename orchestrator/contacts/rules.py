@@ -95,11 +95,12 @@ class ContactRules:
         by_class = np.zeros((self._all.count, len(moment)), dtype=np.uint8)
         # Complements of codes: the first reason is the largest number, and maxima are found many cells at a time.
         for rule, classes in self._all.of_rule:
+            if rule.idle(moment):
+                continue
             blocked = rule.blocked(moment)
             if blocked.any():
                 mark = blocked * np.uint8(~np.uint8(rule.reason))
-                for of_class in classes:
-                    np.maximum(by_class[of_class], mark, out=by_class[of_class])
+                by_class[classes] = np.maximum(by_class[classes], mark)
         np.invert(by_class, out=by_class, where=by_class > 0)
         reasons: ReasonArray = by_class[self._all.of_action]
         return reasons.T

@@ -23,6 +23,10 @@ class SuppressionRule(DeadlineRule):
     after: BoolArray = field(repr=False)
     lasts: float
 
+    def idle(self, moment: ContactMoment) -> bool:
+        """See `Rule.idle`."""
+        return not len(moment.outcomes)
+
     def until(self, moment: ContactMoment) -> Float64Array:
         """When the latest such outcome is long enough ago; float64 (n,)."""
         outcomes = moment.outcomes

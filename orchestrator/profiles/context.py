@@ -31,6 +31,7 @@ class ContextSchema:
     placements: tuple[str, ...]
     categories: tuple[str, ...]
     columns: tuple[str, ...] = field(init=False)
+    _positions: Mapping[tuple[str, str | int], int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         groups = {
@@ -40,6 +41,16 @@ class ContextSchema:
             "page": self.categories,
         }
         object.__setattr__(self, "columns", tuple(f"{name}={v}" for name, values in groups.items() for v in values))
+        values: dict[str, Sequence[str | int]] = {
+            "placement": self.placements,
+            "device": DEVICES,
+            "hour": range(24),
+            "category": self.categories,
+        }
+        positions = {
+            (name, value): self.columns.index(self._column(0, name, value)) for name in FIELDS for value in values[name]
+        }
+        object.__setattr__(self, "_positions", positions)
 
     @classmethod
     def from_retailer(cls, retailer: Retailer) -> ContextSchema:
@@ -59,13 +70,21 @@ class ContextSchema:
         Raises:
             ContextError: names the context, the field, the value and the fix.
         """
-        index = {column: i for i, column in enumerate(self.columns)}
         encoded = np.zeros((len(contexts), len(self.columns)), dtype=np.float32)
-        for row, context in enumerate(contexts):
-            for name, value in context.items():
-                if value is not None:
-                    encoded[row, index[self._column(row, name, value)]] = 1
+        said = [
+            (row, self._position(row, name, value))
+            for row, context in enumerate(contexts)
+            for name, value in context.items()
+            if value is not None
+        ]
+        if said:
+            encoded[tuple(np.array(said).T)] = 1
         return encoded
+
+    def _position(self, row: int, name: str, value: Any) -> int:
+        # An hour may only be an int, and True and 1.0 equal one.
+        known = self._positions.get((name, value)) if type(value) is (int if name == "hour" else str) else None
+        return self.columns.index(self._column(row, name, value)) if known is None else known
 
     def _column(self, row: int, name: str, value: Any) -> str:
         known = {"placement": self.placements, "device": DEVICES, "category": self.categories}

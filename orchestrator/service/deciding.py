@@ -128,7 +128,8 @@ class Decider:
         made: dict[int, DecisionMade] = {}
         groups = self._groups.of([job.customer_id for job in jobs])
         slots = np.array([job.slots for job in jobs])
-        for turn in _turns([job.customer_id for job in jobs]) if self._contacts.counts else [list(range(len(jobs)))]:
+        turns = _turns([job.customer_id for job in jobs]) if self._contacts.counts else [list(range(len(jobs)))]
+        for turn in turns:
             whom, named = [jobs[i] for i in turn], [ids[i] for i in turn]
             customer_ids = [job.customer_id for job in whom]
             places = np.array(turn)
@@ -153,9 +154,10 @@ class Decider:
                 )
             )
             made.update(zip(turn, of_turn, strict=True))
-            reached = [(m.customer_id, found[0]) for m in of_turn if (found := self._contact_in(m))]
-            codes = np.array([a for _, a in reached], dtype=np.int64)  # of the catalogue's actions: their columns
-            facts = facts.with_contacts([customer for customer, _ in reached], action=codes, now=now)
+            if turn is not turns[-1]:
+                reached = [(m.customer_id, found[0]) for m in of_turn if (found := self._contact_in(m))]
+                codes = np.array([a for _, a in reached], dtype=np.int64)  # of the catalogue's actions: their columns
+                facts = facts.with_contacts([customer for customer, _ in reached], action=codes, now=now)
         tally.lap("deciding")
         rows = [_row(made[i]) for i in range(len(jobs))]
         write_rows(connection, decisions, rows)
