@@ -1,9 +1,9 @@
 """Gathering: concurrent requests become one batch, handled by one thread.
 
-The event loop collects jobs while there are more to read from its sockets, and while the batch before
-is being committed; so batches grow with load and a lone request never waits for company. Handing over
-early would cost throughput: the two threads share one interpreter lock, and small batches repeat the
-fixed work of a transaction.
+The event loop collects jobs while the batch before is being committed, and while more arrive: until none has come for
+a moment, which is the longer the more came last time. So batches grow with load and a lone request does not wait for
+company. Handing over early would cost throughput: the two threads share one interpreter lock, and small batches repeat
+the fixed work of a transaction.
 
 What waits is bounded, in number and in bytes, and in time: a job that was not begun in time is refused,
 and is not done later either. The handler says when it begins by claiming its jobs.
@@ -33,7 +33,10 @@ Claim = Callable[[], Sequence[bool]]
 
 # A request is read in one turn of the event loop and submitted in the next.
 _QUIET_TURNS = 2
-_LONGEST_GATHERING = 0.005
+_LONGEST_GATHERING = 0.01
+# Seconds without a new job after which a batch is complete: so many per job of the batch before, and at most.
+_QUIET_PER_JOB = 1e-5
+_LONGEST_QUIET = 3e-4
 _LONGEST_RETRY = 60
 # Weight of the last batch in the running estimate of seconds per job.
 _NEWS = 0.2
@@ -109,6 +112,8 @@ class Gatherer(Generic[Job, Result]):
         self._seconds_per_job = 0.0
         self._busy = False
         self._gathering = False
+        self._began = self._arrived = 0.0  # of what is being gathered: since when, and the last job
+        self._quiet = 0.0
         self._stopping = False
         self._timer: asyncio.TimerHandle | None = None
         self._claiming = threading.Lock()
@@ -189,7 +194,8 @@ class Gatherer(Generic[Job, Result]):
         """Begin to gather a batch, unless one is being gathered or handled."""
         if self._waiting and not (self._gathering or self._busy):
             self._gathering = True
-            self._loop.call_soon(self._look, len(self._waiting), 0, self._loop.time() + _LONGEST_GATHERING)
+            self._began = self._arrived = time.perf_counter()
+            self._loop.call_soon(self._look, len(self._waiting), 0)
 
     def _fitting(self) -> int:
         """How many of those that wait make up a batch."""
@@ -200,13 +206,16 @@ class Gatherer(Generic[Job, Result]):
                 return count
         return len(self._waiting)
 
-    def _look(self, seen: int, quiet: int, until: float) -> None:
-        """Hand over once the event loop brings nothing new, or enough has come."""
-        found = len(self._waiting)
-        quiet = quiet + 1 if found == seen else 0
-        if quiet < _QUIET_TURNS and found < self._batch and self._loop.time() < until:
-            self._loop.call_soon(self._look, found, quiet, until)
+    def _look(self, seen: int, turns: int) -> None:
+        """Hand over once nothing new comes, or enough has come."""
+        found, now = len(self._waiting), time.perf_counter()
+        if found != seen:
+            self._arrived, turns = now, 0
+        quiet = turns >= _QUIET_TURNS and now - self._arrived >= self._quiet
+        if not quiet and found < self._batch and now - self._began < _LONGEST_GATHERING:
+            self._loop.call_soon(self._look, found, turns + 1)
             return
+        self._quiet = min(_QUIET_PER_JOB * found, _LONGEST_QUIET)
         count = self._fitting()
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         self._gathering, self._busy = False, True
