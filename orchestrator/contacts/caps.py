@@ -31,7 +31,7 @@ class CapRule(DeadlineRule):
 
     def idle(self, moment: ContactMoment) -> bool:
         """See `Rule.idle`."""
-        return not len(moment.history)
+        return moment.most_contacts < self.limit
 
     def blocked(self, moment: ContactMoment) -> BoolArray:
         """Whom it blocks now; bool (n,)."""

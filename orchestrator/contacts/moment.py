@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -84,6 +85,11 @@ class ContactMoment:
         if counts not in self._counting:
             self._counting[counts] = Counting.of(self.history, counts)
         return self._counting[counts]
+
+    @cached_property
+    def most_contacts(self) -> int:
+        """Contacts in the history of whoever has most."""
+        return int(np.bincount(self.history.row).max(initial=0))
 
     def everyone(self) -> BoolArray:
         """True for each customer; bool (n,)."""

@@ -38,17 +38,14 @@ class CustomerZones:
         Raises:
             ContextError: no such time zone, with the row and the nearest known name.
         """
-        if not len(zones):
-            return cls((default,), np.empty(0, dtype=np.int64))
-        names, first, code = np.unique(
-            np.asarray(zones, dtype=np.dtypes.StringDType()), return_index=True, return_inverse=True
-        )
-        for name, row in zip(names.tolist(), first.tolist(), strict=True):
+        codes: dict[str, int] = {}
+        code = np.array([codes.setdefault(name, len(codes)) for name in zones], dtype=np.int64)
+        for name in codes:
             try:
                 time_zone(name or default)
             except ValueError as error:
-                raise ContextError(f"request {row}: time_zone = {name!r}: {error}") from None
-        return cls(tuple(name or default for name in names.tolist()), code.astype(np.int64))
+                raise ContextError(f"request {zones.index(name)}: time_zone = {name!r}: {error}") from None
+        return cls(tuple(name or default for name in codes) or (default,), code)
 
     @classmethod
     def same(cls, zone: str, n: int) -> CustomerZones:

@@ -126,17 +126,19 @@ class ContactReader:
 
     def check(self, facts: ContactFacts, customer_ids: Sequence[str], *, now: float) -> ContactCheck:
         """What the decision core asks about n different customers of the batch."""
-        n = len(customer_ids)
-        place = np.full(len(facts.customers), -1, dtype=np.int64)
-        place[[facts.customers[customer] for customer in customer_ids]] = np.arange(n)
+        n, history, outcomes = len(customer_ids), facts.history, facts.outcomes
+        if list(facts.customers) != customer_ids:
+            place = np.full(len(facts.customers), -1, dtype=np.int64)
+            place[[facts.customers[customer] for customer in customer_ids]] = np.arange(n)
+            history, outcomes = history.placed(place), outcomes.placed(place)
         texts = [facts.texts.get(customer, {}) for customer in customer_ids]
         fields, stores = self._retailer.profiles.content_fields, self.rules.stores
         zones = [zone if _is_zone(zone := of.get(ZONE, "")) else "" for of in texts]
         moment = ContactMoment(
             now=now,
             zones=CustomerZones.of(zones, default=self._retailer.contacts.time_zone),
-            history=facts.history.placed(place),
-            outcomes=facts.outcomes.placed(place),
+            history=history,
+            outcomes=outcomes,
             content=clean_content({name: [of.get(name) for of in texts] for name in fields}, names=fields, n=n),
             store=np.array([stores.get(of.get(HOME_STORE, ""), -1) for of in texts], dtype=np.int64),
         )

@@ -24,6 +24,9 @@ from orchestrator.storage.log import read_decisions, read_key_uses, write_rows
 from orchestrator.storage.tables import Row, contacts, decisions, idempotency
 from policies.slots import NOTHING, Slots
 
+_LABELS = {int(group): group.label for group in Group}
+_RULED = int(Group.BUSINESS_RULES)
+
 
 class Decider:
     """Decides batches of requests inside the caller's transaction.
@@ -203,38 +206,40 @@ class Decider:
         events_until: int,
         now: float,
     ) -> Iterator[DecisionMade]:
-        joint = decided.propensity if decided.slots is None else decided.slots.joint
-        labels = [Group(code).label for code in groups.tolist()]
         # Many at once are not ranked: that would cost more than all the rest.
         wanted = [i for i, job in enumerate(jobs) if job.candidates]
-        place = {i: p for p, i in enumerate(wanted)}
         ranking = rank(
             decided.scores[wanted], decided.distribution[wanted], decided.eligible[wanted], decided.action[wanted]
         )
-        for i, (job, decision_id) in enumerate(zip(jobs, ids, strict=True)):
+        ranked = iter(zip(ranking.actions, ranking.scores, ranking.probabilities, strict=True))
+        joint = [] if decided.slots is None else decided.slots.joint.tolist()
+        # As lists, since to take one number out of an array costs as much as a line of code.
+        actions, propensities, codes = (a.tolist() for a in (decided.action, decided.propensity, groups))
+        for i, (job, decision_id, code) in enumerate(zip(jobs, ids, codes, strict=True)):
+            best, scores, probabilities = next(ranked) if job.candidates else ((), (), ())
             yield DecisionMade(
                 decision_id=decision_id,
                 customer_id=job.customer_id,
                 decided_at=now,
                 policy_version=served.version,
                 layout=self._layout,
-                action=int(decided.action[i]),
-                propensity=float(decided.propensity[i]),
+                action=actions[i],
+                propensity=propensities[i],
                 request=job.request,
                 eligible=decided.eligible[i],
                 reasons=decided.reasons[i],
                 scores=decided.scores[i],
                 distribution=decided.distribution[i],
                 features=decided.features[i],
-                group=labels[i],
+                group=_LABELS[code],
                 experiment=self._groups.experiment,
                 events_until=events_until,
-                rules=self._rules if groups[i] == Group.BUSINESS_RULES else "",
+                rules=self._rules if code == _RULED else "",
                 slots=_slots(decided.slots, i) if job.slots > 1 else (),
-                joint_propensity=float(joint[i]) if job.slots > 1 else None,
-                ranked=ranking.actions[place[i]] if i in place else (),
-                ranked_scores=ranking.scores[place[i]] if i in place else (),
-                ranked_probabilities=ranking.probabilities[place[i]] if i in place else (),
+                joint_propensity=joint[i] if job.slots > 1 else None,
+                ranked=best,
+                ranked_scores=scores,
+                ranked_probabilities=probabilities,
             )
 
 
