@@ -82,13 +82,25 @@ class KeyRing:
 
     def _run(self) -> None:
         while not self._stop.wait(self._every):
-            try:
-                used, self._used = self._used, {}
-                if used:
-                    self._note(used)
-                self._keys = self._load()
-                self._complained = False
-            except Exception as error:  # whatever it is, keys must go on being read
-                if not self._complained:
-                    log.error("keys not read", error_type=type(error).__name__)
-                self._complained = True
+            # First what is refused from now on; that a key was used can wait.
+            self._read()
+            self._keep_used()
+
+    def _read(self) -> None:
+        try:
+            self._keys = self._load()
+            self._complained = False
+        except Exception as error:  # whatever it is, keys must go on being read
+            if not self._complained:
+                log.error("keys not read", error_type=type(error).__name__)
+            self._complained = True
+
+    def _keep_used(self) -> None:
+        used, self._used = self._used, {}
+        if not used:
+            return
+        try:
+            self._note(used)
+        except Exception as error:
+            self._used = {**used, **self._used}  # to be tried again
+            log.warning("use of keys not kept", error_type=type(error).__name__)

@@ -13,17 +13,19 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import IO
+from typing import IO, Any
 
 import structlog
 
 from orchestrator.config import Goals
+from orchestrator.errors import OrchestratorError
 
 log = structlog.get_logger(__name__)
 
 # A service that has just started has other things to do.
 _SETTLING = 30.0
 _POLITE = 19
+_LONGEST = 3600.0
 
 
 @dataclass(frozen=True)
@@ -102,32 +104,60 @@ class LiftWatcher:
             self._measure()
 
     def _measure(self) -> None:
-        command = [sys.executable, "-m", __name__]
         question = json.dumps({**self._question, "now": self._clock()})
+        try:
+            said = self._asked(question)
+        except (OSError, subprocess.SubprocessError) as error:
+            said = json.dumps({"error": type(error).__name__})
+        if self._stop.is_set():
+            return
+        found = json.loads(said or '{"error": "it ended without a word"}')
+        if "error" in found:
+            log.warning("lift not measured", reason=found["error"])
+            return
+        groups = tuple(GroupLift(**group) for group in found["groups"])
+        self._tell(MeasuredLift(reference=found["reference"], groups=groups))
+
+    def _asked(self, question: str) -> str:
+        """What the other process answers; nothing if it was killed.
+
+        Raises:
+            OSError: it cannot be started.
+            subprocess.SubprocessError: it takes too long.
+        """
+        command = [sys.executable, "-m", __name__]
         # By standard input: the database's URL may hold a password, and arguments can be read by everybody.
         with subprocess.Popen(  # noqa: S603 - our own program
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as self._process:
             if self._stop.is_set():
                 self._process.kill()
-            said, _ = self._process.communicate(question)
-            code = self._process.returncode
+            try:
+                said, _ = self._process.communicate(question, timeout=_LONGEST)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                raise
         self._process = None
-        if code == 0:
-            found = json.loads(said)
-            groups = tuple(GroupLift(**group) for group in found["groups"])
-            self._tell(MeasuredLift(reference=found["reference"], groups=groups))
-        elif not self._stop.is_set():
-            log.warning("lift not measured", exit_code=code)
+        return said
 
 
 def main(read: IO[str], write: IO[str]) -> None:
-    """Answer one question."""
+    """Answer one question, or say why not."""
+    os.nice(_POLITE)
+    question = json.load(read)
+    try:
+        answer = _measured(question)
+    except OrchestratorError as error:
+        answer = {"error": str(error)}
+    except Exception as error:  # whose message may hold what a row holds
+        answer = {"error": type(error).__name__}
+    json.dump(answer, write)
+
+
+def _measured(question: dict[str, Any]) -> dict[str, Any]:
     from orchestrator.service.lift import measure_lift
     from orchestrator.storage.database import open_database
 
-    os.nice(_POLITE)
-    question = json.load(read)
     engine = open_database(question["database"], create=False)
     goals = Goals.model_validate(question["goals"])
     found = measure_lift(
@@ -140,7 +170,7 @@ def main(read: IO[str], write: IO[str]) -> None:
         bounds = (None, None, None) if lift is None else (lift.value[-1], lift.lower[-1], lift.upper[-1])
         value, lower, upper = (bound if bound is None else float(bound) for bound in bounds)
         groups.append(asdict(GroupLift(group.group, group.customers, value, lower, upper)))
-    json.dump({"reference": found.reference, "groups": groups}, write)
+    return {"reference": found.reference, "groups": groups}
 
 
 if __name__ == "__main__":

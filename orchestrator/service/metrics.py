@@ -119,8 +119,9 @@ class Metrics(Collector):
         """Everything, as Prometheus families."""
         with self._lock:
             self._count()
-            yield from self._of_decisions()
-            yield from self._of_batches()
+            # Now, not as they are asked for: the writer waits for the lock.
+            counted = [*self._of_decisions(), *self._of_batches()]
+        yield from counted
         yield from self._of_requests()
         yield from self._of_policy()
         yield from self._of_lift()
