@@ -25,7 +25,9 @@ from orchestrator.contacts import (
 from orchestrator.contacts.caps import CapRule
 from orchestrator.contacts.clock_rules import QuietHoursRule
 from orchestrator.contacts.suppression import SuppressionRule
+from orchestrator.eligibility import Reason
 from orchestrator.storage.log import LoggedContact, read_contacts, read_happened, read_stated
+from orchestrator.storage.stock import StockSeen, read_out_of_stock
 from policies.arrays import BoolArray, IntArray
 
 # Texts every customer may state, whatever the configuration names: they say by which clock rules hold.
@@ -42,12 +44,14 @@ class ContactFacts:
         history: their contacts.
         outcomes: what followed, of the types that rules look at.
         texts: name to text by customer id; no entry where nothing is stated.
+        stock: what is out of stock.
     """
 
     customers: Mapping[str, int]
     history: ContactHistory
     outcomes: OutcomeHistory
     texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    stock: StockSeen = field(default_factory=StockSeen)
 
     def with_contacts(self, customer_ids: Sequence[str], *, action: IntArray, now: float) -> ContactFacts:
         """The facts once these contacts were decided too.
@@ -97,6 +101,7 @@ class ContactReader:
             or any(isinstance(rule, QuietHoursRule) for rule in self.rules.rules)
             or bool(self.rules.stores)
         )
+        self._reads_stock = any(rule.reason is Reason.OUT_OF_STOCK for rule in self.rules.rules)
 
     def read(self, connection: Connection, customer_ids: Sequence[str], *, now: float) -> ContactFacts:
         """The facts about some customers; nobody else may write about them until the transaction ends.
@@ -123,7 +128,8 @@ class ContactReader:
         if self._reads_texts:
             for customer, name, text in read_stated(connection, ids):
                 texts.setdefault(customer, {})[name] = text
-        return ContactFacts(customers, history, outcomes, texts)
+        stock = read_out_of_stock(connection) if self._reads_stock else StockSeen()
+        return ContactFacts(customers, history, outcomes, texts, stock)
 
     def check(self, facts: ContactFacts, customer_ids: Sequence[str], *, now: float) -> ContactCheck:
         """What the decision core asks about n different customers of the batch."""
@@ -140,8 +146,14 @@ class ContactReader:
             outcomes=facts.outcomes.placed(place),
             content=clean_content({name: [of.get(name) for of in texts] for name in fields}, names=fields, n=n),
             store=np.array([stores.get(of.get(HOME_STORE, ""), -1) for of in texts], dtype=np.int64),
+            in_stock=self._in_stock(facts.stock),
         )
         return ContactCheck(self.rules, moment)
+
+    def _in_stock(self, stock: StockSeen) -> BoolArray | None:
+        if not stock.out:
+            return None
+        return np.array([[category not in stock.out for category in self._retailer.catalogue.categories]])
 
     def _meet(self, contacts: Sequence[LoggedContact]) -> None:
         """Actions in the ledger that the catalogue no longer has count in the scopes they fit."""

@@ -149,7 +149,16 @@ class Decider:
             )
             tally.decisions(decided, groups=groups[places])
             of_turn = list(
-                self._made(whom, named, decided, served=served, groups=groups[places], events_until=until, now=now)
+                self._made(
+                    whom,
+                    named,
+                    decided,
+                    served=served,
+                    groups=groups[places],
+                    events_until=until,
+                    stock_until=facts.stock.until,
+                    now=now,
+                )
             )
             made.update(zip(turn, of_turn, strict=True))
             reached = [(m.customer_id, found[0]) for m in of_turn if (found := self._contact_in(m))]
@@ -198,6 +207,7 @@ class Decider:
         served: ServedPolicy,
         groups: GroupArray,
         events_until: int,
+        stock_until: int,
         now: float,
     ) -> Iterator[DecisionMade]:
         joint = decided.propensity if decided.slots is None else decided.slots.joint
@@ -226,6 +236,7 @@ class Decider:
                 group=labels[i],
                 experiment=self._groups.experiment,
                 events_until=events_until,
+                stock_until=stock_until,
                 rules=self._rules if groups[i] == Group.BUSINESS_RULES else "",
                 slots=_slots(decided.slots, i) if job.slots > 1 else (),
                 joint_propensity=float(joint[i]) if job.slots > 1 else None,
@@ -260,6 +271,7 @@ def made_from_row(row: Row, *, ranked: bool = True) -> DecisionMade:
         group=row["group_name"] or Group.POLICY.label,
         experiment=row["experiment"] or "",
         events_until=row["events_until"] or 0,
+        stock_until=row["stock_until"] or 0,
         rules=row["rules"] or "",
         slots=[(action, propensity) for action, propensity in json.loads(row["slots"] or "[]")],
         joint_propensity=row["joint_propensity"],
@@ -288,6 +300,7 @@ def _row(made: DecisionMade) -> Row:
         "group_name": made.group,
         "experiment": made.experiment,
         "events_until": made.events_until,
+        "stock_until": made.stock_until,
         "rules": made.rules or None,
         "slots": json.dumps(made.slots) if made.slots else None,
         "joint_propensity": made.joint_propensity,
