@@ -8,11 +8,12 @@ from sqlalchemy import NullPool, create_engine, text
 
 from orchestrator.storage.database import read_url
 
-_NEW_OF_DECISIONS = ("group_name", "experiment", "rules", "events_until", "slots", "joint_propensity")
+_NEW_OF_DECISIONS = ("group_name", "experiment", "rules", "events_until", "stock_until", "slots", "joint_propensity")
 # Makes an empty database of today one of before there were migrations.
 TO_SCHEMA_1 = (
     "DROP TABLE alembic_version",
     "DROP TABLE raw_events",
+    "DROP TABLE stock",
     "DROP TABLE identities",
     "DROP INDEX decisions_of_customer",
     "DROP TABLE audit_log",

@@ -15,7 +15,18 @@ from orchestrator.api.direct import Direct
 from orchestrator.api.docs import add_docs
 from orchestrator.api.local_only import LocalOnly
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
-from orchestrator.api.routes import batch, customers, decisions, events, health, metrics, outcomes, policy, segment
+from orchestrator.api.routes import (
+    batch,
+    customers,
+    decisions,
+    events,
+    health,
+    metrics,
+    outcomes,
+    policy,
+    segment,
+    stock,
+)
 from orchestrator.api.scopes import describe_scopes
 from orchestrator.api.security_headers import SecurityHeaders
 from orchestrator.api.strict_json import DirectRoute
@@ -34,8 +45,10 @@ Next best action per customer, across channels.
 3. Send what became of it to `POST /v1/outcomes`, with the `decision_id`: `sent`, `seen` or `failed` by the channel that
    carried it, and what the customer did.
 
+What is sold out goes to `PUT /v1/stock`: decisions then say nothing that needs it.
+
 Every request needs a key whose scopes allow it. Whatever is answered with 200 is on disk. Repeating a request is safe:
-events and outcomes are known by their ids, decisions by the `Idempotency-Key` header. Every error is an
+facts (events, outcomes, stock) are known by their ids, decisions by the `Idempotency-Key` header. Every error is an
 `application/problem+json` document (RFC 9457) that names the field and the fix.
 """
 
@@ -101,6 +114,7 @@ def create_app(
         events.router,
         segment.router,
         outcomes.router,
+        stock.router,
         customers.router,
         policy.router,
         health.router,

@@ -25,6 +25,8 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("POST", "/v1/batch"): Scope.EVENTS,
     ("POST", "/v1/import"): Scope.EVENTS,
     ("POST", "/v1/outcomes"): Scope.OUTCOMES,
+    ("PUT", "/v1/stock"): Scope.EVENTS,
+    ("GET", "/v1/stock"): Scope.EVENTS,
     ("GET", "/v1/policy"): Scope.POLICY,
     ("GET", "/v1/customers/{customer_id}"): Scope.CUSTOMERS,
     ("GET", "/v1/customers/{customer_id}/export"): Scope.CUSTOMERS,

@@ -21,6 +21,7 @@ from orchestrator.api.models.decisions import (
 )
 from orchestrator.api.models.outcomes import FactsResponse
 from orchestrator.api.models.problems import Problem
+from orchestrator.api.models.stock import StockResponse
 from orchestrator.client.errors import RefusedError
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -110,12 +111,14 @@ class Asked(Situation, total=False):
 
 def decide(customer_id: str, *, key: str | None, **asked: Unpack[Asked]) -> Call[DecisionResponse]:
     """`POST /v1/decisions`, under a key of its own if none is given, so that sending again is safe."""
-    return _post("/v1/decisions", _request(customer_id, asked), DecisionResponse, key=key or uuid.uuid4().hex)
+    return _with_body(
+        "POST", "/v1/decisions", _request(customer_id, asked), DecisionResponse, key=key or uuid.uuid4().hex
+    )
 
 
 def explain(customer_id: str, **situation: Unpack[Situation]) -> Call[Explanation]:
     """`POST /v1/explain`."""
-    return _post("/v1/explain", _request(customer_id, situation), Explanation)
+    return _with_body("POST", "/v1/explain", _request(customer_id, situation), Explanation)
 
 
 def read_decision(decision_id: str) -> Call[DecisionRecord]:
@@ -125,12 +128,22 @@ def read_decision(decision_id: str) -> Call[DecisionRecord]:
 
 def send_events(events: Iterable[Fact]) -> Call[FactsResponse]:
     """`POST /v1/events`; events get ids and a time where they have none, so that sending again is safe."""
-    return _post("/v1/events", [_stamped(event, "event_id") for event in events], FactsResponse)
+    return _with_body("POST", "/v1/events", [_stamped(event, "event_id") for event in events], FactsResponse)
 
 
 def send_outcomes(outcomes: Iterable[Fact]) -> Call[FactsResponse]:
     """`POST /v1/outcomes`; ids and times as of events."""
-    return _post("/v1/outcomes", [_stamped(outcome, "outcome_id") for outcome in outcomes], FactsResponse)
+    return _with_body("POST", "/v1/outcomes", [_stamped(outcome, "outcome_id") for outcome in outcomes], FactsResponse)
+
+
+def send_stock(facts: Iterable[Fact]) -> Call[FactsResponse]:
+    """`PUT /v1/stock`; ids and times as of events."""
+    return _with_body("PUT", "/v1/stock", [_stamped(fact, "stock_id") for fact in facts], FactsResponse)
+
+
+def read_stock() -> Call[StockResponse]:
+    """`GET /v1/stock`."""
+    return Call("GET", "/v1/stock", StockResponse)
 
 
 def batch_body(requests: Iterable[Mapping[str, Any]]) -> bytes:
@@ -157,11 +170,11 @@ def problem_of(status: int, content: bytes) -> Problem:
         )
 
 
-def _post(path: str, body: Any, answer: type[Answer], *, key: str | None = None) -> Call[Answer]:
+def _with_body(method: str, path: str, body: Any, answer: type[Answer], *, key: str | None = None) -> Call[Answer]:
     headers = {"Content-Type": "application/json"}
     if key is not None:
         headers["Idempotency-Key"] = key
-    return Call("POST", path, answer, json.dumps(body, default=_plain).encode(), headers)
+    return Call(method, path, answer, json.dumps(body, default=_plain).encode(), headers)
 
 
 def _request(customer_id: str, asked: Mapping[str, Any]) -> dict[str, Any]:

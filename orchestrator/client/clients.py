@@ -14,6 +14,7 @@ import httpx2
 
 from orchestrator.api.models.decisions import DecisionRecord, DecisionResponse, Explanation
 from orchestrator.api.models.outcomes import FactsResponse
+from orchestrator.api.models.stock import StockResponse
 from orchestrator.client import calls
 from orchestrator.client.calls import AGAIN, Answer, Asked, BatchLine, Call, Fact, Retries, Situation
 from orchestrator.client.errors import RefusedError, UnreachableError
@@ -119,6 +120,14 @@ class JourneyClient(_Client):
         """Tell what followed decisions; see `send_events`."""
         return self._do(calls.send_outcomes(outcomes))
 
+    def send_stock(self, facts: Iterable[Fact]) -> FactsResponse:
+        """Tell which categories are in stock (`category`, `in_stock`); see `send_events`."""
+        return self._do(calls.send_stock(facts))
+
+    def stock(self) -> StockResponse:
+        """Which categories are in stock now. Errors as `decide`."""
+        return self._do(calls.read_stock())
+
     def decide_many(
         self, requests: Iterable[Mapping[str, Any]], *, candidates: bool = False, key: str | None = None
     ) -> Iterator[BatchLine]:
@@ -186,6 +195,14 @@ class AsyncJourneyClient(_Client):
     async def send_outcomes(self, outcomes: Iterable[Fact]) -> FactsResponse:
         """See `JourneyClient.send_outcomes`."""
         return await self._do(calls.send_outcomes(outcomes))
+
+    async def send_stock(self, facts: Iterable[Fact]) -> FactsResponse:
+        """See `JourneyClient.send_stock`."""
+        return await self._do(calls.send_stock(facts))
+
+    async def stock(self) -> StockResponse:
+        """See `JourneyClient.stock`."""
+        return await self._do(calls.read_stock())
 
     async def decide_many(
         self, requests: Iterable[Mapping[str, Any]], *, candidates: bool = False, key: str | None = None

@@ -24,6 +24,7 @@ from orchestrator.service.audit_rows import (
     group_of,
     stacked,
 )
+from orchestrator.service.audit_stock import StockAudit
 from orchestrator.service.layout import Layout, digest
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.log import read_contact_actions
@@ -82,8 +83,8 @@ def audit_decisions(
     """Repeat every logged decision and compare; the database may be in use.
 
     Scores, distributions, draws and propensities must agree to the last bit; features, rebuilt from the events that
-    had been received, up to rounding; reasons, groups and the ledger with what was asked and decided. Repeating on
-    another kind of processor than decided may round scores otherwise.
+    had been received, up to rounding; reasons, groups and the ledger with what was asked, in stock and decided.
+    Repeating on another kind of processor than decided may round scores otherwise.
 
     Args:
         engine: an open database.
@@ -116,6 +117,7 @@ def audit_decisions(
 class _Auditor:
     def __init__(self, retailer: Retailer, *, policy_of: Callable[[str], Policy | None]) -> None:
         self._features = FeatureAudit(DecisionCore(retailer, ProfileSchema.from_retailer(retailer)), retailer)
+        self._stock = StockAudit()
         self._rules = business_rules(retailer)
         self._policy_of = policy_of
         self._known: dict[tuple[str, str], Policy | str] = {}
@@ -146,6 +148,7 @@ class _Auditor:
             why = self._check_policy(rows, layout, faults)
             if layout.action_set is not None:
                 check_contacts(rows, layout, read_contact_actions(connection, faults.ids), faults)
+            self._stock.check(connection, rows, layout, faults)
             left = dict.fromkeys(faults.ids, why) if why else {}
             not_rebuilt = self._features.check(connection, rows, layout, faults)
         # Nothing is counted before all of it is known: what raises is done again row by row.

@@ -50,7 +50,7 @@ class BatchTally:
     Attributes:
         seconds: by stage; `reading` begins with the wait for locks.
         decided: decisions, in turns.
-        facts: by kind (`event`, `outcome`) and whether `accepted` or `duplicate`.
+        facts: by kind (`event`, `outcome`, `stock`) and whether `accepted` or `duplicate`.
         repeats: decisions answered from the log.
     """
 

@@ -25,7 +25,9 @@ from orchestrator.contacts import (
 from orchestrator.contacts.caps import CapRule
 from orchestrator.contacts.clock_rules import QuietHoursRule
 from orchestrator.contacts.suppression import SuppressionRule
+from orchestrator.eligibility import Reason
 from orchestrator.storage.log import LoggedContact, Wanted, read_facts
+from orchestrator.storage.stock import StockSeen, read_out_of_stock
 from policies.arrays import BoolArray, IntArray
 
 # Texts every customer may state, whatever the configuration names: they say by which clock rules hold.
@@ -43,6 +45,7 @@ class ContactFacts:
         outcomes: what followed, of the types that rules look at.
         texts: name to text by customer id; no entry where nothing is stated.
         last_event: sequence of the last event in the log.
+        stock: what is out of stock.
     """
 
     customers: Mapping[str, int]
@@ -50,6 +53,7 @@ class ContactFacts:
     outcomes: OutcomeHistory
     texts: Mapping[str, Mapping[str, str]]
     last_event: int
+    stock: StockSeen
 
     def with_contacts(self, customer_ids: Sequence[str], *, action: IntArray, now: float) -> ContactFacts:
         """The facts once these contacts were decided too.
@@ -100,6 +104,7 @@ class ContactReader:
             or any(isinstance(rule, QuietHoursRule) for rule in self.rules.rules)
             or bool(self.rules.stores),
         )
+        self._reads_stock = any(rule.reason is Reason.OUT_OF_STOCK for rule in self.rules.rules)
 
     def read(self, connection: Connection, customer_ids: Sequence[str], *, now: float) -> ContactFacts:
         """The facts about some customers; nobody else may write about them until the transaction ends.
@@ -122,7 +127,8 @@ class ContactReader:
         for customer, name, text in found.stated:
             texts.setdefault(customer, {})[name] = text
         history = _history(found.contacts, customers, self.rules.codes)
-        return ContactFacts(customers, history, outcomes, texts, found.last_event)
+        stock = read_out_of_stock(connection) if self._reads_stock else StockSeen()
+        return ContactFacts(customers, history, outcomes, texts, found.last_event, stock)
 
     def check(self, facts: ContactFacts, customer_ids: Sequence[str], *, now: float) -> ContactCheck:
         """What the decision core asks about n different customers of the batch."""
@@ -141,8 +147,14 @@ class ContactReader:
             outcomes=outcomes,
             content=clean_content({name: [of.get(name) for of in texts] for name in fields}, names=fields, n=n),
             store=np.array([stores.get(of.get(HOME_STORE, ""), -1) for of in texts], dtype=np.int64),
+            in_stock=self._in_stock(facts.stock),
         )
         return ContactCheck(self.rules, moment)
+
+    def _in_stock(self, stock: StockSeen) -> BoolArray | None:
+        if not stock.out:
+            return None
+        return np.array([[category not in stock.out for category in self._retailer.catalogue.categories]])
 
     def _meet(self, contacts: Sequence[LoggedContact]) -> None:
         """Actions in the ledger that the catalogue no longer has count in the scopes they fit."""

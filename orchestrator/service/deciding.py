@@ -153,7 +153,14 @@ class Decider:
             tally.decisions(decided, groups=groups[places])
             of_turn = list(
                 self._made(
-                    whom, named, decided, served=served, groups=groups[places], events_until=facts.last_event, now=now
+                    whom,
+                    named,
+                    decided,
+                    served=served,
+                    groups=groups[places],
+                    events_until=facts.last_event,
+                    stock_until=facts.stock.until,
+                    now=now,
                 )
             )
             made.update(zip(turn, of_turn, strict=True))
@@ -204,6 +211,7 @@ class Decider:
         served: ServedPolicy,
         groups: GroupArray,
         events_until: int,
+        stock_until: int,
         now: float,
     ) -> Iterator[DecisionMade]:
         # Many at once are not ranked: that would cost more than all the rest.
@@ -234,6 +242,7 @@ class Decider:
                 group=_LABELS[code],
                 experiment=self._groups.experiment,
                 events_until=events_until,
+                stock_until=stock_until,
                 rules=self._rules if code == _RULED else "",
                 slots=_slots(decided.slots, i) if job.slots > 1 else (),
                 joint_propensity=joint[i] if job.slots > 1 else None,
@@ -268,6 +277,7 @@ def made_from_row(row: Row, *, ranked: bool = True) -> DecisionMade:
         group=row["group_name"] or Group.POLICY.label,
         experiment=row["experiment"] or "",
         events_until=row["events_until"] or 0,
+        stock_until=row["stock_until"] or 0,
         rules=row["rules"] or "",
         slots=[(action, propensity) for action, propensity in json.loads(row["slots"] or "[]")],
         joint_propensity=row["joint_propensity"],
@@ -296,6 +306,7 @@ def _row(made: DecisionMade) -> Row:
         "group_name": made.group,
         "experiment": made.experiment,
         "events_until": made.events_until,
+        "stock_until": made.stock_until,
         "rules": made.rules or None,
         "slots": json.dumps(made.slots) if made.slots else None,
         "joint_propensity": made.joint_propensity,

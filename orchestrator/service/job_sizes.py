@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from orchestrator.service.jobs import DecisionJob, DecisionsJob, ErasureJob, EventsJob, Job, OutcomesJob, ProbeJob
+from orchestrator.service.jobs import (
+    DecisionJob,
+    DecisionsJob,
+    ErasureJob,
+    EventsJob,
+    Job,
+    OutcomesJob,
+    ProbeJob,
+    StockJob,
+)
 
 # Bytes beside the texts: objects, strings' headers, columns, and of a decision the request that waits with it. Rounded
 # up from measurements, which a test repeats.
 _DECISION = 1_500
 _EVENT = 600
 _OUTCOME = 600
+_STOCK = 500
 
 
 def bytes_of(job: Job) -> int:
@@ -24,6 +34,8 @@ def bytes_of(job: Job) -> int:
             return _EVENT * len(job.bodies) + 2 * sum(map(len, job.bodies))
         case OutcomesJob():
             return _OUTCOME * len(job.outcomes) + sum(len(outcome.body) for outcome in job.outcomes)
+        case StockJob():
+            return _STOCK * len(job.facts)
 
 
 def decisions_of(job: Job) -> int:

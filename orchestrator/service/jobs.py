@@ -89,6 +89,23 @@ class OutcomesJob:
 
 
 @dataclass(frozen=True, slots=True)
+class StockFact:
+    """Whether a category is in stock from `timestamp` on, in seconds since 1970 UTC."""
+
+    stock_id: str
+    category: str
+    in_stock: bool
+    timestamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class StockJob:
+    """Keep facts about stock, all or none."""
+
+    facts: Sequence[StockFact]
+
+
+@dataclass(frozen=True, slots=True)
 class ErasureJob:
     """Erase everything about a customer; `who` asked for it."""
 
@@ -101,7 +118,7 @@ class ProbeJob:
     """Find out whether the database takes writes."""
 
 
-Job = DecisionJob | DecisionsJob | EventsJob | OutcomesJob | ErasureJob | ProbeJob
+Job = DecisionJob | DecisionsJob | EventsJob | OutcomesJob | StockJob | ErasureJob | ProbeJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +135,7 @@ class DecisionMade:
         group: what decided: `Group.label`.
         experiment: digest of the groups' salt and shares.
         events_until: sequence of the last event in the log then, of anybody.
+        stock_until: sequence of the last fact about stock that was known.
         rules: fingerprint of the rules that decided in the group of business rules, empty in others.
         slots: action by slot where several results were asked for, as an index, and its probability given those
             before it; empty otherwise.
@@ -143,6 +161,7 @@ class DecisionMade:
     group: str
     experiment: str
     events_until: int
+    stock_until: int
     rules: str
     slots: Sequence[tuple[int, float]]
     joint_propensity: float | None

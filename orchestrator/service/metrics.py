@@ -25,6 +25,7 @@ _TOGETHER = 2048
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 # The database was in the way and the batch was tried again, or it refused the batch, or the batch failed for good.
 DATABASE = ("retried", "refused", "failed")
+FACTS = ("event", "outcome", "stock")
 
 
 class Metrics(Collector):
@@ -159,8 +160,8 @@ class Metrics(Collector):
     def _of_batches(self) -> Iterator[Metric]:
         yield histograms("journey_stage_seconds", "Per batch, but waiting: per request.", ["stage"], self._stages)
         yield histogram("journey_batch_requests", "Requests handled in one transaction.", self._batch)
-        facts = [((kind, new), self._facts[kind, new]) for kind in ("event", "outcome") for new in _NEW]
-        yield counts("journey_facts", "Events and outcomes received.", ["kind", "result"], facts)
+        facts = [((kind, new), self._facts[kind, new]) for kind in FACTS for new in _NEW]
+        yield counts("journey_facts", "Events, outcomes and facts about stock received.", ["kind", "result"], facts)
         troubles = [((what,), self._database[what]) for what in DATABASE]
         yield counts("journey_database_errors", "Batches the database did not take at once.", ["result"], troubles)
 

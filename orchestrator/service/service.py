@@ -45,6 +45,7 @@ from orchestrator.service.jobs import (
     Job,
     OutcomesJob,
     Recorded,
+    StockJob,
 )
 from orchestrator.service.layout import Layout
 from orchestrator.service.lift_watcher import LiftWatcher
@@ -59,6 +60,7 @@ from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.key_rows import note_used, read_keys
 from orchestrator.storage.log import keep_layout, read_decisions, read_outcomes
 from orchestrator.storage.personal import is_held
+from orchestrator.storage.stock import CategoryState, read_states_of_stock
 from orchestrator.storage.tables import Row, customers
 from orchestrator.wire.segment import SegmentReader
 from policies.policy import Policy
@@ -226,7 +228,7 @@ class Service:
         assert isinstance(answer, DecisionsMade)  # noqa: S101 - narrows the type
         return answer.answers
 
-    async def record(self, job: EventsJob | OutcomesJob) -> Recorded:
+    async def record(self, job: EventsJob | OutcomesJob | StockJob) -> Recorded:
         """Keep facts; durable when this returns.
 
         Raises:
@@ -258,6 +260,10 @@ class Service:
         if served is None or served.version != made.policy_version or made.layout.id != self._layout.id:
             return None
         return contributions(served.policy, made.features, columns=made.layout.columns)
+
+    async def read_stock(self) -> dict[str, CategoryState]:
+        """What is known of stock now, by category; no entry where nothing was ever told."""
+        return await asyncio.to_thread(self._read_stock)
 
     async def read_customer(self, customer_id: str) -> CustomerSummary:
         """What is known of a customer now.
@@ -354,6 +360,13 @@ class Service:
         try:
             with self._engine.connect().execution_options(**dialect_of(self._engine).snapshot()) as connection:
                 return self._explainer.explain(connection, self.schema, job, now=self.settings.clock())
+        except SQLAlchemyError as error:
+            raise StorageUnavailableError("the database cannot be read") from error
+
+    def _read_stock(self) -> dict[str, CategoryState]:
+        try:
+            with self._seeing_one_moment() as connection:
+                return {state.category: state for state in read_states_of_stock(connection)}
         except SQLAlchemyError as error:
             raise StorageUnavailableError("the database cannot be read") from error
 

@@ -26,11 +26,13 @@ from orchestrator.service.jobs import (
     OutcomesJob,
     ProbeJob,
     Recorded,
+    StockJob,
 )
 from orchestrator.service.merging import merge_customers
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.recording import Decided, decided_from, record_events, record_outcomes, record_raw
+from orchestrator.service.stock import record_stock
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.erasing import erase_customer
 from orchestrator.storage.errors import SchemaError
@@ -135,7 +137,7 @@ class Writer:
                 pairs = zip(batch.events, whose, strict=True)
                 batch.events = [(i, replace(job, events=job.events.of(of))) for (i, job), of in pairs]
             tally.lap("reading")
-            if batch.events or batch.outcomes:
+            if batch.events or batch.outcomes or batch.stock:
                 self._record(connection, profiles, batch, answers, decided=decided, tally=tally, now=now)
             if batch.decisions:
                 asked = [job for _, job in batch.decisions]
@@ -177,6 +179,12 @@ class Writer:
             for answer in kept:
                 if isinstance(answer, Recorded):
                     tally.recorded("outcome", answer.new)
+        if batch.stock:
+            for (i, _), answer in zip(
+                batch.stock, record_stock(connection, [job for _, job in batch.stock], now=now), strict=True
+            ):
+                answers[i] = answer
+                tally.recorded("stock", answer.new)
         tally.lap("recording")
 
 
@@ -186,6 +194,7 @@ class _Batch:
 
     events: list[tuple[int, EventsJob]] = field(default_factory=list)
     outcomes: list[tuple[int, OutcomesJob]] = field(default_factory=list)
+    stock: list[tuple[int, StockJob]] = field(default_factory=list)
     decisions: list[tuple[int, DecisionJob]] = field(default_factory=list)
     erasures: list[tuple[int, ErasureJob]] = field(default_factory=list)
     probes: list[int] = field(default_factory=list)
@@ -200,6 +209,8 @@ class _Batch:
                     batch.events.append((i, job))
                 case OutcomesJob():
                     batch.outcomes.append((i, job))
+                case StockJob():
+                    batch.stock.append((i, job))
                 case DecisionJob():
                     batch.decisions.append((i, job))
                 case DecisionsJob():
@@ -227,6 +238,9 @@ def _per_job(
 
 def _lock(connection: Connection, jobs: Sequence[Job], decided: Mapping[str, Decided]) -> Identities:
     """Have everything to oneself that the jobs read or change."""
+    # Every decision reads what is in stock: one that is answered after this must know it.
+    if any(isinstance(job, StockJob) for job in jobs):
+        dialect_of(connection).lock_out_others(connection)
     given: list[str] = []
     keys: list[str] = []
     fact_ids: list[str] = []
@@ -238,7 +252,7 @@ def _lock(connection: Connection, jobs: Sequence[Job], decided: Mapping[str, Dec
             keys += [one.key for one in asked if one.key is not None]
         elif isinstance(job, ErasureJob):
             given.append(job.customer_id)
-        elif isinstance(job, ProbeJob):
+        elif isinstance(job, StockJob | ProbeJob):
             continue
         elif isinstance(job, EventsJob):
             given += job.events.customers.tolist()

@@ -85,6 +85,10 @@ class Dialect(ABC):
         """Let no other process's batch that gives one of the names read or write until this transaction ends."""
 
     @abstractmethod
+    def lock_out_others(self, connection: Connection) -> None:
+        """Let no other process's batch read or write until this transaction ends; before `serialise`."""
+
+    @abstractmethod
     def is_any(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
         """Whether the column is one of the values."""
 
@@ -194,6 +198,9 @@ class SQLite(Dialect):
         return {"journey_read_only": True}
 
     def serialise(self, connection: Connection, names: Iterable[str]) -> None:
+        """The transaction is the only writer already."""
+
+    def lock_out_others(self, connection: Connection) -> None:
         """The transaction is the only writer already."""
 
     def is_any(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
@@ -325,6 +332,10 @@ class PostgreSQL(Dialect):
                 "UNION ALL SELECT pg_advisory_xact_lock(name) FROM unnest(%b::bigint[]) AS name",
                 (_ALL, locks),
             )
+
+    def lock_out_others(self, connection: Connection) -> None:
+        """By the lock that every batch shares."""
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s::bigint)", (_ALL,))
 
     def is_any(self, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
         """`= ANY`: one prepared statement for any number of values."""

@@ -1,4 +1,4 @@
-"""The tables. Raw facts (events, raw events, decisions, outcomes, identities) are only ever added to.
+"""The tables. Raw facts (events, raw events, decisions, outcomes, identities, stock) are only ever added to.
 
 But for one column: `customer_id` is whose a fact is, and changes when two customers turn out to be one (`identities`
 says which ids they had). The rest can be rebuilt.
@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -103,6 +104,7 @@ decisions = Table(
     Column("experiment", String, comment="digest of salt and shares; none in old rows"),
     Column("rules", String, comment="fingerprint of the rules that decided, where they did"),
     Column("events_until", BigInteger, comment="sequence of the last event in the log then"),
+    Column("stock_until", BigInteger, comment="sequence of the last row of `stock` then; none in old rows: 0"),
     Column(
         "slots", Text, comment="JSON, where several were asked for: [action, propensity given those before it] each"
     ),
@@ -151,6 +153,18 @@ contacts = Table(
     Column("cancelled_at", Double, comment="the earliest reported"),
     Column("last_at", Double, nullable=False, comment="the latest of decided, sent and seen"),
     Index("contacts_of_customer", "customer_id", "last_at"),
+)
+
+stock = Table(
+    "stock",
+    metadata,
+    Column("sequence", _counted, primary_key=True, comment="order in which facts were kept, one transaction at a time"),
+    Column("stock_id", String, nullable=False, unique=True),
+    Column("category", String, nullable=False),
+    Column("in_stock", Boolean, nullable=False),
+    Column("timestamp", Double, nullable=False, comment="from when on; of a category's facts the newest one holds"),
+    Column("received_at", Double, nullable=False),
+    Index("stock_of_category", "category", "timestamp", "sequence"),
 )
 
 raw_events = Table(

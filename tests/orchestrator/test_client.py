@@ -36,6 +36,8 @@ def test_the_whole_loop_over_the_network(server):
         assert journey.send_outcomes([{"decision_id": made.decision_id, "type": "click"}]).accepted == 1
         record = journey.decision(made.decision_id)
         assert (record.propensity, [o.type for o in record.outcomes]) == (made.propensity, ["click"])
+        assert journey.send_stock([{"category": "home", "in_stock": False}]).accepted == 1
+        assert [told.category for told in journey.stock().categories if not told.in_stock] == ["home"]
         several = journey.decide("c-1", placement="home_hero", slots=3, same_subject=True)
         assert several.slots is not None
         assert len(journey.explain("c-1", channels=["site"]).actions) > 20
@@ -66,6 +68,11 @@ def test_the_same_loop_on_an_event_loop_waits_until_there_is_a_policy(serving, c
                 assert (
                     await journey.send_outcomes([{"decision_id": made.decision_id, "type": "accept"}])
                 ).accepted == 1
+                sold_out = {"stock_id": "s-1", "category": "home", "in_stock": False, "timestamp": datetime.now(UTC)}
+                receipt = await journey.send_stock([sold_out, sold_out])
+                assert [one.status for one in receipt.items] == ["accepted", "duplicate"]
+                since = [one.since for one in (await journey.stock()).categories if not one.in_stock]
+                assert since == [sold_out["timestamp"]]
                 assert (await journey.explain("c-2")).policy_version == "1"
                 asked = [{"customer_id": f"c-{i}"} for i in range(4)]
                 lines = [line async for line in journey.decide_many(asked, candidates=True, key="night")]

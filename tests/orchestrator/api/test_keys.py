@@ -106,6 +106,8 @@ def test_another_scope_is_403_and_names_the_one_needed(serving, database_url):
         ("POST", "/v1/decisions"): "decide",
         ("GET", "/v1/decisions/d-1"): "explain",
         ("POST", "/v1/outcomes"): "outcomes",
+        ("PUT", "/v1/stock"): "events",
+        ("GET", "/v1/stock"): "events",
         ("GET", "/v1/policy"): "policy",
         ("GET", "/metrics"): "metrics",
         ("GET", "/v1/nothing-there"): "admin",

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.profiles import Events, ProfileSchema
 from orchestrator.service.job_sizes import bytes_of
-from orchestrator.service.jobs import DecisionJob, EventsJob, Outcome, OutcomesJob
+from orchestrator.service.jobs import DecisionJob, EventsJob, Outcome, OutcomesJob, StockFact, StockJob
 from tests.orchestrator.service.locks import locked
 
 
@@ -119,7 +119,10 @@ def test_sizes_of_jobs_are_about_what_they_take(retailer):
         made = [Outcome(f"o-{i}-{j}", f"d-{i}", "click", 0.0, float(i), json.dumps({"n": i + j})) for j in range(20)]
         return OutcomesJob(made)
 
-    for make in (decision, event, outcome):
+    def stock(i):
+        return StockJob([StockFact(f"s-{i}-{j}", "home", bool(j % 2), float(i)) for j in range(20)])
+
+    for make in (decision, event, outcome, stock):
         make(0)
         tracemalloc.start()
         try:
