@@ -302,7 +302,7 @@ class Service:
     def _layout(self) -> Layout:
         core = self.core
         return Layout.of(
-            self.settings.retailer.catalogue,
+            self.settings.retailer,
             columns=core.columns,
             reasons=core.reasons,
             action_set=core.actions,
