@@ -127,7 +127,13 @@ class Service:
         )
 
     async def __aenter__(self) -> Service:
-        self._engine = await asyncio.to_thread(self._open)
+        # Looking at every profile may take long; nothing afterwards may.
+        await asyncio.to_thread(self.check_database)
+        self._engine = await asyncio.to_thread(
+            open_database,
+            self.settings.retailer.serving.database,
+            answers_within=self._operations.database_timeout_seconds,
+        )
         self._reading = self._engine.execution_options(**READ_ONLY)
         self._writer = Writer(
             self._engine,
