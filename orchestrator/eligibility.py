@@ -106,12 +106,13 @@ class EligibilityRules:
         # Read and written once each, so that every thread sees its own day whole.
         of_day = self._of_day
         if today != of_day[0]:
-            of_day = today, np.array([_dated(action, today) for action in self._actions], dtype=np.uint8)
+            of_day = today, np.array([dated(action, today) for action in self._actions], dtype=np.uint8)
             self._of_day = of_day
         return of_day[1]
 
 
-def _dated(action: Action, today: date) -> Reason:
+def dated(action: Action, today: date) -> Reason:
+    """What an action's status and days of validity say on a day (UTC)."""
     if action.status != "live":
         return Reason.NOT_LIVE
     if action.valid_from and today < action.valid_from:

@@ -26,8 +26,9 @@ class NoPostgreSQLError(Exception):
 class PostgreSQLServer:
     """A running server, and the folder of its programs."""
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path, programs: Path, process: int) -> None:
         self._folder = folder
+        self._process = process
         self.programs = programs
 
     def url(self, database: str) -> str:
@@ -42,10 +43,37 @@ class PostgreSQLServer:
     def drop(self, database: str) -> None:
         self.run(f"DROP DATABASE {database} WITH (FORCE)")
 
-    def run(self, statement: str) -> None:
-        """Run a statement as the administrator."""
+    def run(self, *statements: str) -> None:
+        """Run statements as the administrator."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(statement)
+            for statement in statements:
+                connection.execute(statement)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While inside, all its processes stand still; connections stay open, and nobody answers."""
+        # The first one first: only it makes new ones.
+        os.kill(self._process, signal.SIGSTOP)
+        processes = [self._process, *self._workers()]
+        try:
+            for process in processes[1:]:
+                os.kill(process, signal.SIGSTOP)
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
+
+    @contextmanager
+    def never_committing(self) -> Iterator[None]:
+        """While inside, no commit returns: each waits for a standby that there is none of."""
+        self.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self.run("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+
+    def _workers(self) -> list[int]:
+        return [int(pid) for pid in Path(f"/proc/{self._process}/task/{self._process}/children").read_text().split()]
 
 
 @contextmanager
@@ -85,7 +113,7 @@ def postgresql_server(*, durable: bool = False) -> Iterator[PostgreSQLServer]:
                 [programs / "postgres", "-D", folder / "data", *given], cwd=folder, stdout=log, stderr=log, **who
             )
         try:
-            running = PostgreSQLServer(folder, programs)
+            running = PostgreSQLServer(folder, programs, server.pid)
             _wait(server, running, folder / "log")
             yield running
         finally:

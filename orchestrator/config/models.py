@@ -201,6 +201,7 @@ class Operations(Settings):
         queue_requests: requests that may wait; more are answered 503.
         queue_bytes: memory that waiting requests may take; more are answered 503.
         request_timeout_seconds: a request that was not begun by then is answered 503, and not done.
+        database_timeout_seconds: a statement or commit that PostgreSQL has not answered by then is given up: 503.
         drain_seconds: told to stop, the service says it is not ready for so long before it stops accepting.
         shutdown_seconds: and for so long it finishes what it has accepted.
         access_log: one line per request, without ids; refusals and failures are always logged.
@@ -212,6 +213,7 @@ class Operations(Settings):
     queue_requests: Annotated[int, Field(ge=1)] = 4096
     queue_bytes: Annotated[int, Field(ge=2**20)] = 2**26
     request_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
+    database_timeout_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 20.0
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
     shutdown_seconds: Annotated[int, Field(ge=1, le=600)] = 30
     access_log: bool = False

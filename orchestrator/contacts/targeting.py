@@ -42,14 +42,19 @@ class Targeting:
         self._parsed = tuple(Expression.parse(text, names=names) for text in self.expressions)
 
     def holds(
-        self, *, features: Float32Array, states: Float64Array, now: float, rows: IntArray | None = None
+        self,
+        *,
+        features: Float32Array,
+        states: Float64Array,
+        now: float | Float64Array,
+        rows: IntArray | None = None,
     ) -> BoolArray:
         """Which conditions hold for whom; bool (n, E), in the order of `expressions`.
 
         Args:
             features: float32 (n, F), the columns of the decision core: customer state, then context.
             states: customer states, float64 (n, S).
-            now: seconds since 1970.
+            now: seconds since 1970, one or (n,).
             rows: int64 (n,), whose states; then `states` may hold other customers too. None for all.
         """
         n = len(features)
@@ -67,7 +72,9 @@ class Targeting:
             of_expression[:] = expression(column, n=n)
         return held.T
 
-    def _raw(self, name: str, states: Float64Array, now: float, rows: IntArray | None) -> Float64Array | None:
+    def _raw(
+        self, name: str, states: Float64Array, now: float | Float64Array, rows: IntArray | None
+    ) -> Float64Array | None:
         """What is read from states and not from features; none for a feature."""
 
         def of_state(position: int) -> Float64Array:

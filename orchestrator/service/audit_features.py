@@ -1,4 +1,4 @@
-"""What a decision knew, rebuilt from what had been received: its features, and what they and the request forbid."""
+"""What a decision knew, rebuilt from what had been received: its features, and for whom actions were meant."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import numpy as np
 from sqlalchemy import Connection
 
 from orchestrator.config import Retailer
+from orchestrator.contacts import Targeting
 from orchestrator.decisions import DecisionCore
-from orchestrator.eligibility import Reason
 from orchestrator.groups import Assignment
 from orchestrator.profiles import apply, features
+from orchestrator.service.audit_reasons import action_of, check_targeting
 from orchestrator.service.audit_rows import Faults, asked_of, group_of, stacked
 from orchestrator.service.layout import Layout
 from orchestrator.service.replaying import replayed
 from orchestrator.storage.identities import merged_at
 from orchestrator.storage.log import read_events_of
 from orchestrator.storage.tables import Row
-from policies.arrays import Float32Array
+from policies.arrays import Float32Array, IntArray
 
 # A profile built event by event and one built at once differ in the last digits of sums.
 _ALIKE = 1e-4
@@ -28,7 +29,6 @@ _ALIKE = 1e-4
 _MOST_EVENTS = 200_000
 # Seconds by which clocks of servers may differ.
 _SKEW = 60.0
-_DATES = [Reason.NOT_LIVE, Reason.NOT_YET_VALID, Reason.NO_LONGER_VALID]
 Events = Mapping[str, Sequence[Row]]
 
 
@@ -42,7 +42,8 @@ class FeatureAudit:
 
     def __init__(self, core: DecisionCore, retailer: Retailer) -> None:
         self._core = core
-        self._placements = {p: name for name, channel in retailer.channels.items() for p in channel.placements}
+        self._retailer = retailer
+        self._targeting: dict[str, tuple[Targeting, IntArray]] = {}
         self._groups = Assignment(retailer.serving.groups)
 
     def why_not(self, layout: Layout) -> str:
@@ -58,7 +59,6 @@ class FeatureAudit:
         """
         if why := self.why_not(layout):
             return dict.fromkeys(faults.ids, why)
-        self._check_eligibility(rows, layout, faults)
         customers = list(dict.fromkeys(row["customer_id"] for row in rows))
         merged = merged_at(connection, customers)
         left: dict[str, str] = {}
@@ -74,12 +74,19 @@ class FeatureAudit:
         for event in read_events_of(connection, customers):
             events.setdefault(event["customer_id"], []).append(event)
         for some in _bounded(places, rows, events):
-            self._check_features(connection, some, rows, events, faults)
+            self._check_features(connection, some, rows, faults, events=events, layout=layout)
         self._check_groups([i for i, row in enumerate(rows) if row["customer_id"] not in merged], rows, faults)
         return left
 
     def _check_features(
-        self, connection: Connection, places: Sequence[int], rows: Sequence[Row], events: Events, faults: Faults
+        self,
+        connection: Connection,
+        places: Sequence[int],
+        rows: Sequence[Row],
+        faults: Faults,
+        *,
+        events: Events,
+        layout: Layout,
     ) -> None:
         core, width = self._core, len(self._core.schema.columns)
         # Each decision stands for a customer of its own, who is known as far as the decision knew.
@@ -111,24 +118,22 @@ class FeatureAudit:
                     f"it {expected[place, column]:g}",
                 )
 
-    def _check_eligibility(self, rows: Sequence[Row], layout: Layout, faults: Faults) -> None:
-        """Channels that were not asked for, and those without consent, are refused for that, and no others are."""
-        schema = self._core.schema
-        asking = [name for name, asks in zip(schema.channels, schema.asks_consent, strict=True) if asks]
-        consent = stacked(rows, "features", np.float32)[:, schema.consent_columns] > 0
-        reasons = stacked(rows, "reasons", np.uint8)
-        channels = np.array([action.channel for action in layout.actions])
-        for i, row in enumerate(rows):
-            asked = self._channels(asked_of(row))
-            silent = {name for name, given in zip(asking, consent[i].tolist(), strict=True) if not given}
-            unasked = np.array([bool(name) and name not in asked for name in channels])
-            closed = np.isin(channels, list(silent)) & ~unasked
-            expected = np.where(unasked, Reason.CHANNEL_NOT_ASKED, np.where(closed, Reason.NO_CONSENT, 0))
-            two = np.isin(reasons[i], [Reason.CHANNEL_NOT_ASKED, Reason.NO_CONSENT])
-            wrong = np.where(expected > 0, reasons[i] != expected, two) & ~np.isin(reasons[i], _DATES)
-            if wrong.any():
-                action = layout.actions[int(wrong.argmax())].id
-                faults.add(i, f"reasons: that of {action} does not follow from its request and the customer's consent")
+        if layout.channels:
+            targeting, which = self._targeting_of(layout)
+            # The features that decided; the states beside them are last times and stated numbers, which are exact.
+            held = np.ones((len(places), len(targeting.expressions) + 1), dtype=bool)
+            held[:, :-1] = targeting.holds(features=logged, states=states, now=now)
+            check_targeting(rows, np.array(places), layout, faults, targeted=held[:, which])
+
+    def _targeting_of(self, layout: Layout) -> tuple[Targeting, IntArray]:
+        """The conditions as they were when decided, and which of them each action has; int64 (A,), E for none."""
+        if layout.id not in self._targeting:
+            actions = tuple(action_of(action) for action in layout.actions)
+            of = replace(self._retailer, catalogue=replace(self._retailer.catalogue, actions=actions))
+            targeting = Targeting(of, self._core.schema)
+            code = {text: i for i, text in enumerate((*targeting.expressions, ""))}
+            self._targeting[layout.id] = targeting, np.array([code[action.targeting] for action in actions])
+        return self._targeting[layout.id]
 
     def _check_groups(self, places: Sequence[int], rows: Sequence[Row], faults: Faults) -> None:
         mine = [i for i in places if rows[i]["experiment"] == self._groups.experiment]
@@ -136,11 +141,6 @@ class FeatureAudit:
         for i, group in zip(mine, expected, strict=True):
             if group_of(rows[i]) != group:
                 faults.add(i, "group_name: not the group that salt and shares put the customer into")
-
-    def _channels(self, asked: Mapping[str, Any]) -> Sequence[str]:
-        if asked.get("placement") is not None:
-            return (self._placements[asked["placement"]],)
-        return tuple(asked.get("channels") or self._core.schema.channels)
 
 
 def _context(row: Row) -> Mapping[str, Any]:

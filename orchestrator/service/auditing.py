@@ -15,6 +15,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.groups import Experiment, business_rules
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.audit_features import FeatureAudit
+from orchestrator.service.audit_reasons import check_reasons
 from orchestrator.service.audit_rows import (
     Faults,
     broken,
@@ -25,7 +26,7 @@ from orchestrator.service.audit_rows import (
     stacked,
 )
 from orchestrator.service.audit_stock import StockAudit
-from orchestrator.service.layout import Layout, digest
+from orchestrator.service.layout import Layout, contact_digest, digest
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.log import read_contact_actions
 from orchestrator.storage.tables import Row, decisions, layouts
@@ -34,6 +35,8 @@ from policies.policy import Policy, priced
 
 CHUNK = 500
 MOST_FAULTS = 1000
+_BEFORE_RULES = "reasons not repeated: decided before the log says what they follow from"
+_AS_LOGGED = "what contact rules said is taken as logged"
 # What a row that was meddled with can make of code that trusts it.
 _UNREADABLE = (OrchestratorError, PolicyError, ValueError, KeyError, TypeError, IndexError, AttributeError)
 
@@ -55,6 +58,7 @@ class Audit:
         verified: decisions that were repeated whole, from scores to contact, and all agrees.
         rebuilt: of these, decisions whose features were rebuilt from events too.
         skipped: what could not be repeated of others, with how many; all else of them was.
+        taken_as_logged: what is never repeated, with how many decisions without a fault it was part of.
         faults: the first of them, at most `MOST_FAULTS`.
         faulty: decisions with a fault.
     """
@@ -63,6 +67,7 @@ class Audit:
     verified: int = 0
     rebuilt: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    taken_as_logged: Counter[str] = field(default_factory=Counter)
     faults: list[Fault] = field(default_factory=list)
     faulty: int = 0
 
@@ -83,7 +88,9 @@ def audit_decisions(
     """Repeat every logged decision and compare; the database may be in use.
 
     Scores, distributions, draws and propensities must agree to the last bit; features, rebuilt from the events that
-    had been received, up to rounding; reasons, groups and the ledger with what was asked, in stock and decided.
+    had been received, up to rounding; reasons, groups and the ledger with what was asked, in stock and decided. What
+    contact rules said (caps, hours, missing texts) is not repeated: they look at facts that may have been reported
+    since.
     Repeating on another kind of processor than decided may round scores otherwise.
 
     Args:
@@ -119,6 +126,7 @@ class _Auditor:
         self._features = FeatureAudit(DecisionCore(retailer, ProfileSchema.from_retailer(retailer)), retailer)
         self._stock = StockAudit()
         self._rules = business_rules(retailer)
+        self._contact_rules = contact_digest(retailer)
         self._policy_of = policy_of
         self._known: dict[tuple[str, str], Policy | str] = {}
 
@@ -150,12 +158,20 @@ class _Auditor:
                 check_contacts(rows, layout, read_contact_actions(connection, faults.ids), faults)
             self._stock.check(connection, rows, layout, faults)
             left = dict.fromkeys(faults.ids, why) if why else {}
-            not_rebuilt = self._features.check(connection, rows, layout, faults)
+            not_rebuilt: dict[str, str] = {}
+            if layout.channels:
+                check_reasons(rows, layout, faults)
+            else:
+                not_rebuilt = dict.fromkeys(faults.ids, _BEFORE_RULES)
+            not_rebuilt |= self._features.check(connection, rows, layout, faults)
         # Nothing is counted before all of it is known: what raises is done again row by row.
         found.report(unreadable | faults.of)
         for decision_id in faults.ids:
             if decision_id in faults.of:
                 continue
+            if layout.contact_rules:
+                same = layout.contact_rules == self._contact_rules
+                found.taken_as_logged[_AS_LOGGED if same else f"{_AS_LOGGED}; other rules than now were in force"] += 1
             if decision_id in left:
                 found.skipped[left[decision_id]] += 1
                 continue

@@ -6,18 +6,21 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from policies.actions import ActionSet
 from policies.arrays import BoolArray
 
 if TYPE_CHECKING:
-    from orchestrator.config import Catalogue
+    from orchestrator.config import Retailer
 
 
 @dataclass(frozen=True)
 class LoggedAction:
-    """An action as it was when decided; empty texts for `hold`; `counted` as a contact, by channel or by a rule."""
+    """An action as it was when decided; empty texts for `hold`; `counted` as a contact, by channel or by a rule.
+
+    `status`, `valid_from`, `valid_until` (like 2026-11-20, empty for always) and `targeting` are as in catalog.yaml.
+    """
 
     id: str
     channel: str
@@ -26,6 +29,23 @@ class LoggedAction:
     discount: float
     template: str
     counted: bool = False
+    status: str = "live"
+    valid_from: str = ""
+    valid_until: str = ""
+    targeting: str = ""
+
+
+# Left out where they are as they nearly always are: layouts are read with every outcome.
+_USUAL = {"status": "live", "valid_from": "", "valid_until": "", "targeting": ""}
+
+
+@dataclass(frozen=True)
+class LoggedChannel:
+    """A channel as it was when decided: whether it asks for consent, and where it can put content."""
+
+    name: str
+    asks_consent: bool
+    placements: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -39,6 +59,8 @@ class Layout:
         reasons: name of each reason code; position 0 is the eligible.
         action_set: the actions as policies saw them, costs too, to repeat decisions with; none in old logs.
         profiles: digest of how events make features; empty in old logs.
+        channels: whom requests could ask about; none in old logs.
+        contact_rules: digest of the rules about contacts and content, empty if there were none; none in old logs.
     """
 
     id: str
@@ -47,11 +69,13 @@ class Layout:
     reasons: tuple[str, ...]
     action_set: ActionSet | None = None
     profiles: str = ""
+    channels: tuple[LoggedChannel, ...] = ()
+    contact_rules: str | None = None
 
     @classmethod
     def of(
         cls,
-        catalogue: Catalogue,
+        retailer: Retailer,
         *,
         columns: tuple[str, ...],
         reasons: tuple[str, ...],
@@ -59,18 +83,40 @@ class Layout:
         counted: BoolArray,
         profiles: str,
     ) -> Layout:
-        """The layout of decisions over this catalogue; `counted` is bool (A,)."""
+        """The layout of a retailer's decisions; `counted` is bool (A,)."""
         actions = tuple(
-            LoggedAction(a.id, a.channel, a.intent, a.subject, a.discount, a.template, of_contact)
-            for a, of_contact in zip(catalogue.actions, counted.tolist(), strict=True)
+            LoggedAction(
+                id=a.id,
+                channel=a.channel,
+                intent=a.intent,
+                subject=a.subject,
+                discount=a.discount,
+                template=a.template,
+                counted=of_contact,
+                status=a.status,
+                valid_from=str(a.valid_from or ""),
+                valid_until=str(a.valid_until or ""),
+                targeting=a.targeting,
+            )
+            for a, of_contact in zip(retailer.catalogue.actions, counted.tolist(), strict=True)
         )
-        draft = cls("", actions, columns, reasons, action_set, profiles)
+        channels = tuple(
+            LoggedChannel(name, channel.consent != "none", channel.placements)
+            for name, channel in retailer.channels.items()
+        )
+        draft = cls("", actions, columns, reasons, action_set, profiles, channels, contact_digest(retailer))
         return replace(draft, id=digest(draft.to_json()))
 
     def to_json(self) -> str:
         """As kept in the log; the id is not part of it."""
-        actions = [asdict(action) for action in self.actions]
-        known = {"actions": actions, "columns": self.columns, "reasons": self.reasons, "profiles": self.profiles}
+        known: dict[str, Any] = {
+            "actions": [_unusual(asdict(action)) for action in self.actions],
+            "columns": self.columns,
+            "reasons": self.reasons,
+            "profiles": self.profiles,
+            "channels": [asdict(channel) for channel in self.channels],
+            "contact_rules": self.contact_rules,
+        }
         return json.dumps(known if self.action_set is None else {**known, "action_set": self.action_set.to_json()})
 
     @classmethod
@@ -85,7 +131,26 @@ class Layout:
             reasons=tuple(data["reasons"]),
             action_set=ActionSet.from_json(data["action_set"]) if "action_set" in data else None,
             profiles=data.get("profiles", ""),
+            channels=tuple(
+                LoggedChannel(**{**channel, "placements": tuple(channel["placements"])})
+                for channel in data.get("channels", ())
+            ),
+            contact_rules=data.get("contact_rules"),
         )
+
+
+def _unusual(action: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in action.items() if name not in _USUAL or value != _USUAL[name]}
+
+
+def contact_digest(retailer: Retailer) -> str:
+    """Of what forbids actions by facts and clocks: contacts.yaml, and the texts actions need; empty if nothing does."""
+    policy, requires = retailer.contacts, {a.id: a.requires for a in retailer.catalogue.actions if a.requires}
+    rules = (policy.caps, policy.gaps, policy.quiet_hours, policy.suppressions, policy.store_hours.channels, requires)
+    if not any(rules):
+        return ""
+    covers = {name: channel.contacts for name, channel in retailer.channels.items()}
+    return digest(json.dumps([policy.model_dump(mode="json"), retailer.profiles.content_fields, requires, covers]))
 
 
 def digest(text: str) -> str:

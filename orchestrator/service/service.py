@@ -129,7 +129,13 @@ class Service:
         )
 
     async def __aenter__(self) -> Service:
-        self._engine = await asyncio.to_thread(self._open)
+        # Looking at every profile may take long; nothing afterwards may.
+        await asyncio.to_thread(self.check_database)
+        self._engine = await asyncio.to_thread(
+            open_database,
+            self.settings.retailer.serving.database,
+            answers_within=self._operations.database_timeout_seconds,
+        )
         self._reading = self._engine.execution_options(**READ_ONLY)
         self._writer = Writer(
             self._engine,
@@ -308,7 +314,7 @@ class Service:
     def _layout(self) -> Layout:
         core = self.core
         return Layout.of(
-            self.settings.retailer.catalogue,
+            self.settings.retailer,
             columns=core.columns,
             reasons=core.reasons,
             action_set=core.actions,

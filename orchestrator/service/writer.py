@@ -86,7 +86,8 @@ class Writer:
             claim: asked when nothing has to be waited for any more; jobs it denies are not done.
 
         Raises:
-            StorageUnavailableError: the database refused; nothing of the batch was kept.
+            StorageUnavailableError: the database refused; nothing of the batch was kept, or all of it, where its commit
+                was not answered.
         """
         for attempt in range(_ATTEMPTS):
             try:

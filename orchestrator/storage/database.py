@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,18 +42,20 @@ def read_url(url: str) -> URL:
     raise StorageError(f"database URL {url!r} names no SQLite file and no PostgreSQL database; {_EXAMPLES}")
 
 
-def open_database(url: str, *, create: bool = True) -> Engine:
+def open_database(url: str, *, create: bool = True, answers_within: float = math.inf) -> Engine:
     """Open a database by its URL.
 
     Args:
         url: as in `serving.yaml`.
         create: give an empty database its tables, instead of refusing it.
+        answers_within: seconds after which a statement or commit that PostgreSQL has not answered counts as failed, and
+            may have been done or not. Infinite by default: some read or change very much at once.
 
     Raises:
         StorageError: the URL is not usable, or the database cannot be opened.
         SchemaError: it was made by another version of this program.
     """
-    with _opened(url, create=create) as engine, engine.begin() as connection:
+    with _opened(url, create=create, answers_within=answers_within) as engine, engine.begin() as connection:
         dialect_of(connection).lock_schema(connection)
         found = found_version(connection)
         if found is None and create:
@@ -110,7 +113,7 @@ def _there(found: int | None) -> int:
 
 
 @contextmanager
-def _opened(url: str, *, create: bool = True) -> Iterator[Engine]:
+def _opened(url: str, *, create: bool = True, answers_within: float = math.inf) -> Iterator[Engine]:
     """An engine whose errors inside the block name the database; it is disposed of after one."""
     parsed = read_url(url)
     if parsed.drivername == "sqlite":
@@ -119,7 +122,7 @@ def _opened(url: str, *, create: bool = True) -> Iterator[Engine]:
             raise StorageError(f"{url}: no such file; give the database `journey serve` uses")
         path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, hide_parameters=True, **dialect_named(parsed).engine_options())
-    dialect_of(engine).tune(engine)
+    dialect_of(engine).tune(engine, answers_within=answers_within)
     try:
         yield engine
     except SQLAlchemyError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import sqlite3
@@ -39,12 +40,23 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
+from orchestrator.storage.deadlines import PatientConnection
 from orchestrator.storage.errors import StorageError
 from orchestrator.storage.tables import Row, customers, metadata
 from orchestrator.storage.traces import holds_any
 
 # Seconds to wait for another process's lock before the batch is refused.
 _PATIENCE = 10
+# Over TCP, of every connection, however long its statements take: a machine or a path that is gone without a word is
+# noticed when what was sent is not acknowledged for 20 s, and while an answer is waited for, by probes after 30 s of
+# silence. The machine of a server that works on a long statement acknowledges both.
+_NETWORK = {
+    "tcp_user_timeout": 20_000,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 # Rows of one INSERT of SQLite.
 _MOST_ROWS = 64
 # Locks of one transaction of PostgreSQL: its table of locks has room for some 6,400 by default, for all processes.
@@ -69,8 +81,14 @@ class Dialect(ABC):
         """Arguments of `create_engine`."""
 
     @abstractmethod
-    def tune(self, engine: Engine) -> None:
-        """Make what is committed durable, waiting bounded, and transactions exact; before the first connection."""
+    def tune(self, engine: Engine, *, answers_within: float) -> None:
+        """Make what is committed durable, waiting bounded, and transactions exact; before the first connection.
+
+        Args:
+            engine: without connections yet.
+            answers_within: seconds after which a statement or commit that is not answered counts as failed; infinite
+                for whoever reads or changes very much at once.
+        """
 
     @abstractmethod
     def lock_schema(self, connection: Connection) -> None:
@@ -168,7 +186,7 @@ class SQLite(Dialect):
         """Nothing special."""
         return {}
 
-    def tune(self, engine: Engine) -> None:
+    def tune(self, engine: Engine, *, answers_within: float) -> None:  # noqa: ARG002 - nobody can interrupt a disk
         """Write-ahead log, forced to disk at every commit; transactions begin as writers unless read-only."""
 
         def durable(connection: Any, _record: object) -> None:
@@ -292,20 +310,37 @@ class PostgreSQL(Dialect):
         return {
             "isolation_level": "READ COMMITTED",
             "pool_pre_ping": True,
-            "connect_args": {"connect_timeout": _PATIENCE},
+            "connect_args": {"connect_timeout": _PATIENCE, **_NETWORK},
         }
 
-    def tune(self, engine: Engine) -> None:
-        """Commits wait for the disk; locks are waited for only so long, and let go by a client that hangs."""
+    def tune(self, engine: Engine, *, answers_within: float) -> None:
+        """Commits wait for the disk; locks are waited for only so long, and let go by a client that hangs.
+
+        In a hurry, locks and new connections get half of the time at most, and a statement is ended by the server after
+        three quarters of it: so a server that lives says what was wrong, and keeps the connection.
+        """
+        hurried = answers_within < math.inf
+        patience = min(float(_PATIENCE), answers_within / 2)
+
+        def connect(_dialect: object, _record: object, arguments: Any, options: dict[str, Any]) -> PatientConnection:
+            # Whole seconds, at least two: what libpq takes.
+            connection = PatientConnection.connect(
+                *arguments, **{**options, "connect_timeout": max(math.ceil(patience), 2)}
+            )
+            connection.answers_within = answers_within
+            return connection
 
         def durable(connection: Any, _record: object) -> None:
             connection.execute(
                 "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit')='off'"
             )
-            connection.execute(f"SET lock_timeout = '{_PATIENCE}s'")
+            connection.execute(f"SET lock_timeout = '{_milliseconds(patience)}ms'")
+            if hurried:
+                connection.execute(f"SET statement_timeout = '{_milliseconds(answers_within * 0.75)}ms'")
             connection.execute("SET idle_in_transaction_session_timeout = '60s'")
             connection.commit()
 
+        event.listen(engine, "do_connect", connect)
         event.listen(engine, "connect", durable)
 
     def lock_schema(self, connection: Connection) -> None:
@@ -376,6 +411,12 @@ class PostgreSQL(Dialect):
         tables = ", ".join(table.name for table in metadata.sorted_tables)
         try:
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                raw = connection.connection.driver_connection
+                assert isinstance(raw, PatientConnection)  # noqa: S101 - narrows the type
+                # It takes as long as the tables are large; afterwards nobody in a hurry gets this connection.
+                connection.detach()
+                raw.answers_within = math.inf
+                connection.exec_driver_sql("SET statement_timeout = 0")
                 connection.exec_driver_sql(f"VACUUM (SKIP_LOCKED) {tables}")
         except DBAPIError:
             return False
@@ -415,6 +456,10 @@ def dialect_named(url: URL) -> Dialect:
 def _empty_wal(cursor: Any) -> bool:
     busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(round(seconds * 1000), 1)
 
 
 def _lock(name: str) -> int:

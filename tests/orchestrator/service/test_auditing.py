@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import re
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
 
-from orchestrator.config import Cap, ContactPolicy, Groups
+from orchestrator.config import Cap, ContactPolicy, Groups, QuietHours
 from orchestrator.decisions import DecisionCore
 from orchestrator.eligibility import Reason
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.auditing import audit_decisions
+from orchestrator.service.layout import digest
 from orchestrator.storage.database import open_database
+from orchestrator.storage.log import keep_layout
 from policies.baseline_files import save_baseline
 from policies.exploration import Explorer
 from policies.features import Column, FeatureSpace
 from policies.vw_policy import VWPolicy, VWSettings
 from tests.database_rows import change, read_rows
+from tests.orchestrator.conftest import random_policy
 from tests.orchestrator.test_groups import rules_preferring
 
 SHARES = {"policy": 0.3, "random": 0.25, "business_rules": 0.2, "control": 0.25}
@@ -45,9 +50,28 @@ def learned(core, seed):
     return policy
 
 
+def with_actions(retailer, **changes):
+    """A retailer some of whose actions are otherwise, by beginning of their ids (`_` for `.`)."""
+    actions = [
+        replace(
+            action, **next((to for start, to in changes.items() if action.id.startswith(start.replace("_", "."))), {})
+        )
+        for action in retailer.catalogue.actions
+    ]
+    return replace(retailer, catalogue=replace(retailer.catalogue, actions=tuple(actions)))
+
+
 @pytest.fixture
 def logged(serving, retailer, champion, tmp_path):
     """A log of every kind of decision by two versions of a policy, with facts between; and how to audit it."""
+    retailer = with_actions(
+        retailer,
+        email_inspire={"targeting": "days_since.purchase < 100 or buy.pantry > 0.4"},
+        email_offer={"targeting": 'device == "mobile" or cart.pantry > 0.2'},
+        email_back={"valid_until": date(2020, 1, 1)},
+        email_thank={"valid_from": date(2200, 1, 1)},
+        site_offer={"status": "paused"},
+    )
     core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
     policies = {"1": learned(core, 1), "2": learned(core, 2)}
     rules = rules_preferring("site.inspire.pantry", core.actions, core.columns)
@@ -197,6 +221,115 @@ def test_a_reason_that_does_not_follow_is_found(logged):
     change(url, f"UPDATE decisions SET reasons = {bytes_of(url, reasons)} WHERE decision_id = '{row['decision_id']}'")  # noqa: S608
     (fault,) = audit().faults
     assert "reasons" in fault.what
+
+
+def otherwise(of):
+    """The configurations after all that may change without another catalogue of actions or other features."""
+    moved = {
+        **of.channels,
+        "email": of.channels["email"].model_copy(update={"placements": ("newsletter", "home_hero")}),
+        "site": of.channels["site"].model_copy(update={"placements": ("product_page", "cart")}),
+    }
+    quiet = QuietHours.model_validate({"name": "q", "channels": ["email", "store"], "from": "00:00", "to": "23:59"})
+    return {
+        "no contact rules": replace(of, contacts=ContactPolicy()),
+        "another time zone": replace(of, contacts=of.contacts.model_copy(update={"time_zone": "Asia/Tokyo"})),
+        "quiet hours": replace(of, contacts=of.contacts.model_copy(update={"quiet_hours": (quiet,)})),
+        "a required text": with_actions(of, email={"requires": ("first_name",)}),
+        "no targeting": with_actions(of, email={"targeting": ""}),
+        "more targeting": with_actions(of, store={"targeting": "visits > 2.9"}, site={"targeting": "visits > 2.9"}),
+        "other days": with_actions(
+            of, email_back={"valid_until": None}, email_inspire={"valid_until": date(2021, 1, 1)}
+        ),
+        "another status": with_actions(of, site_offer={"status": "live"}, site_inspire={"status": "archived"}),
+        "a placement moved": replace(of, channels=moved),
+    }
+
+
+CHANGED_CONTACT_RULES = {"no contact rules", "another time zone", "quiet hours", "a required text"}
+
+
+def test_decisions_of_another_configuration_are_repeated_as_they_were_made(logged):
+    of, audit = logged
+    logs = read_rows(of.serving.database, "SELECT reasons FROM decisions")
+    seen = {code for row in logs for code in row["reasons"]}
+    assert seen >= {
+        Reason.NOT_LIVE,
+        Reason.NOT_YET_VALID,
+        Reason.NO_LONGER_VALID,
+        Reason.CHANNEL_NOT_ASKED,
+        Reason.NOT_TARGETED,
+        Reason.CAP_REACHED,
+    }
+    for name, changed in otherwise(of).items():
+        found = audit(of=changed)
+        assert (found.faults, found.verified, found.rebuilt) == ([], len(logs), len(logs)), name
+        assert not found.skipped
+        # What is never repeated is said, and apart where rules of contacts were others then.
+        ((said, count),) = found.taken_as_logged.items()
+        assert (count, "other rules" in said) == (len(logs), name in CHANGED_CONTACT_RULES), name
+
+
+# A reason that is logged, and what is written over it.
+FORGED = [
+    (Reason.NOT_TARGETED, Reason.CAP_REACHED),
+    (Reason.CAP_REACHED, Reason.NOT_TARGETED),
+    (Reason.NO_LONGER_VALID, Reason.NOT_LIVE),
+    (Reason.NOT_LIVE, Reason.QUIET_HOURS),
+    (Reason.CHANNEL_NOT_ASKED, Reason.NOT_TARGETED),
+]
+
+
+@pytest.mark.parametrize(("logged_reason", "forged"), FORGED)
+def test_a_forged_reason_is_found_under_any_configuration(logged, logged_reason, forged):
+    of, audit = logged
+    url = of.serving.database
+    rows = read_rows(url, "SELECT decision_id, reasons FROM decisions ORDER BY decision_id")
+    row = next(row for row in rows if logged_reason in row["reasons"])
+    reasons = np.frombuffer(row["reasons"], dtype=np.uint8).copy()
+    reasons[np.flatnonzero(reasons == logged_reason)[0]] = forged
+    change(url, f"UPDATE decisions SET reasons = {bytes_of(url, reasons)} WHERE decision_id = '{row['decision_id']}'")  # noqa: S608
+    for name, changed in {"the same": of, **otherwise(of)}.items():
+        (fault,) = audit(of=changed).faults
+        assert (fault.decision_id, fault.what.split(":")[0]) == (row["decision_id"], "reasons"), name
+
+
+def test_where_there_are_no_contact_rules_none_can_have_forbidden_anything(ask, retailer):
+    async def decide(served):
+        await served.know("c-1")
+        return await served.decide("c-1")
+
+    ask(decide)
+    engine, url = open_database(retailer.serving.database), retailer.serving.database
+    policy = random_policy(retailer)
+    found = audit_decisions(engine, retailer, policy_of=lambda _: policy)
+    assert (found.faults, found.verified, found.rebuilt) == ([], 1, 1)
+    assert not found.taken_as_logged
+    (row,) = read_rows(url, "SELECT reasons FROM decisions")
+    reasons = np.frombuffer(row["reasons"], dtype=np.uint8).copy()
+    reasons[reasons == Reason.NO_CONSENT] = Reason.QUIET_HOURS
+    change(url, f"UPDATE decisions SET reasons = {bytes_of(url, reasons)}")  # noqa: S608
+    (fault,) = audit_decisions(engine, retailer, policy_of=lambda _: policy).faults
+    engine.dispose()
+    assert "reasons" in fault.what
+
+
+def test_layouts_of_before_reasons_could_be_repeated_are_counted_apart(logged):
+    of, audit = logged
+    url = of.serving.database
+    (kept,) = read_rows(url, "SELECT layout_id, body FROM layouts")
+    body = json.loads(kept["body"])
+    old = {name: value for name, value in body.items() if name not in {"channels", "contact_rules"}}
+    text = json.dumps(old)
+    engine = open_database(url)
+    with engine.begin() as connection:
+        keep_layout(connection, digest(text), text)
+    engine.dispose()
+    change(url, f"UPDATE decisions SET layout_id = '{digest(text)}'")  # noqa: S608
+    found = audit()
+    assert (found.faults, found.verified, found.rebuilt) == ([], found.decisions, 0)
+    ((why, count),) = found.skipped.items()
+    assert (why.split(":")[0], count) == ("reasons not repeated", found.decisions)
 
 
 def test_events_that_are_gone_are_found(logged):
