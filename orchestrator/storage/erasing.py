@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, delete, select, text
 
 from orchestrator.storage.audit_log import AuditEntry, log_act
-from orchestrator.storage.personal import about, ids_of, personal_tables
+from orchestrator.storage.personal import about, ids_of, naming, personal_tables
 from orchestrator.storage.tables import database_secrets, decisions, idempotency, layouts, stated
 
 # Shorter texts are in every file by chance.
@@ -34,7 +34,7 @@ class Erased:
 
 
 def erase_customer(connection: Connection, customer_id: str, *, who: str, now: float) -> Erased:
-    """Delete every row about a customer, after counting their decisions, and keep in the audit log that it was done.
+    """Delete every row that names a customer, after counting their decisions; the audit log keeps that it was done.
 
     Args:
         connection: in a transaction that has the customer, under all ids, to itself (`lock_customers`).
@@ -46,7 +46,7 @@ def erase_customer(connection: Connection, customer_id: str, *, who: str, now: f
     traces = _traces(connection, ids)
     _keep_counts(connection, ids)
     rows = {
-        table.name: connection.execute(delete(table).where(about(table, ids))).rowcount
+        table.name: connection.execute(delete(table).where(naming(table, ids))).rowcount
         for table in reversed(personal_tables())
     }
     log_act(connection, AuditEntry(now, who, "customer erased", customer_digest(connection, ids[0])))

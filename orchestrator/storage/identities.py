@@ -9,7 +9,16 @@ from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.log import where_any
-from orchestrator.storage.tables import contacts, customers, decisions, events, identities, outcomes, stated
+from orchestrator.storage.tables import (
+    contacts,
+    customers,
+    decisions,
+    events,
+    identities,
+    outcomes,
+    raw_events,
+    stated,
+)
 
 
 class Owner(NamedTuple):
@@ -47,7 +56,7 @@ def merged_at(connection: Connection, customer_ids: Sequence[str]) -> dict[str, 
 
 
 def move_customers(connection: Connection, moved: Mapping[str, str]) -> None:
-    """Make everything in the log about some customers that of others, but for their profiles, which go.
+    """Make the facts about some customers those of others; the profiles of those customers go.
 
     Args:
         connection: in a transaction that has all of them to itself.
@@ -70,3 +79,18 @@ def move_customers(connection: Connection, moved: Mapping[str, str]) -> None:
     )
     for table in (stated, customers):
         connection.execute(delete(table).where(table.c.customer_id == bindparam("of")), pairs)
+
+
+def move_raw_events(connection: Connection, moved: Mapping[str, str]) -> None:
+    """Make raw messages about some customers those of others; there may be some of customers without a profile.
+
+    Args:
+        connection: in a transaction that has all of them to itself.
+        moved: into which customer, by customer; none of these is itself moved.
+    """
+    if moved:
+        whose = raw_events.c.customer_id
+        connection.execute(
+            update(raw_events).where(whose == bindparam("of")).values(customer_id=bindparam("into")),
+            [{"of": of, "into": into} for of, into in moved.items()],
+        )

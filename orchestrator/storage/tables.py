@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -159,7 +159,10 @@ raw_events = Table(
     Column("sequence", _counted, primary_key=True),
     Column("source", String, nullable=False, comment="kind of the system it came from"),
     Column("message_id", String, nullable=False, comment="its id there"),
-    Column("customer_id", String, comment="as it was sent, if it says whom it is about"),
+    Column("customer_id", String, comment="whose it is, if it says whom it is about"),
+    Column("user_id", String, comment="an id it names, as it was sent"),
+    Column("anonymous_id", String, comment="likewise"),
+    Column("previous_id", String, comment="likewise"),
     Column("name", String, nullable=False, comment="of what it tells, as named there"),
     Column("reason", Text, nullable=False, comment="why it, or a part of it, was not understood"),
     Column("received_at", Double, nullable=False),
@@ -167,6 +170,9 @@ raw_events = Table(
     UniqueConstraint("source", "message_id"),
     Index("raw_events_by_name", "source", "name"),
     Index("raw_events_of_customer", "customer_id"),
+    Index("raw_events_of_user", "user_id"),
+    Index("raw_events_of_anonymous", "anonymous_id"),
+    Index("raw_events_of_previous", "previous_id"),
 )
 
 identities = Table(

@@ -98,7 +98,7 @@ class SegmentReader:
             events=events,
             bodies=[_body(record, texts) for r in readings for record, texts in zip(r.records, r.texts, strict=True)],
             texts=[texts for r in readings for texts in r.texts],
-            raw=[_raw(reading) for reading in readings if reading.faults],
+            raw=list(_raw(readings)),
             links=list(_links(readings)),
         )
 
@@ -268,14 +268,30 @@ def _body(record: Mapping[str, Any], texts: Mapping[str, str]) -> str:
     return json.dumps({**record, "attributes": attributes} if attributes else dict(record))
 
 
-def _raw(reading: _Reading) -> RawMessage:
-    return RawMessage(
-        source=SOURCE,
-        message_id=fitting_id(reading.id),
-        name=re.sub(r"[\x00-\x1f\x7f]", " ", reading.name)[:MAX_ID],
-        reason="; ".join(reading.faults),
-        payload=json.dumps(reading.message),
-    )
+def _raw(readings: Sequence[_Reading]) -> Iterator[RawMessage]:
+    """The messages that have faults; each named by every id in it that can be one, whatever else is wrong."""
+    links = 0
+    for reading in readings:
+        links += len(reading.links)
+        if reading.faults:
+            yield RawMessage(
+                source=SOURCE,
+                message_id=fitting_id(reading.id),
+                name=re.sub(r"[\x00-\x1f\x7f]", " ", reading.name)[:MAX_ID],
+                reason="; ".join(reading.faults),
+                payload=json.dumps(reading.message),
+                user_id=_readable(reading.message, "userId"),
+                anonymous_id=_readable(reading.message, "anonymousId"),
+                previous_id=_readable(reading.message, "previousId"),
+                links=links,
+            )
+
+
+def _readable(message: Any, name: str) -> str | None:
+    try:
+        return identity(message, name) if isinstance(message, Mapping) else None
+    except ValueError:
+        return None
 
 
 def _digest(value: Any) -> str:
