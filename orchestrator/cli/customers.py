@@ -66,11 +66,14 @@ def erase(
         with engine.begin() as connection:
             serialise(connection, customer_ids=ids_of(connection, customer_id), keys=(), fact_ids=())
             erased = erase_customer(connection, customer_id, who=this_user(), now=time.time())
-        wiped = dialect_of(engine).wipe(engine, erased.traces)
+        wiped = dialect_of(engine).wipe(engine, ids=erased.ids, texts=erased.texts)
     for table, count in erased.rows.items():
         typer.echo(f"{table:16} {count:>8,} rows erased")
     if not wiped:
         typer.secho(
-            "error: other programs kept the files busy, which still hold bytes; run it again", fg="red", err=True
+            "error: other programs kept the files busy, which still hold bytes; run it again. If it stays so, what is "
+            "held of somebody else says the id",
+            fg="red",
+            err=True,
         )
         raise typer.Exit(1)

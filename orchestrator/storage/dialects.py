@@ -113,15 +113,16 @@ class Dialect(ABC):
         """What the database itself finds broken in its storage."""
 
     @abstractmethod
-    def wipe(self, engine: Engine, traces: Sequence[str]) -> bool:
+    def wipe(self, engine: Engine, *, ids: Sequence[str], texts: Sequence[str]) -> bool:
         """Remove the bytes of deleted rows from the storage, as far as the program can; outside of any transaction.
 
         Args:
             engine: the database.
-            traces: texts that only deleted rows held.
+            ids: of the customer whose rows were deleted.
+            texts: that only deleted rows held.
 
         Returns:
-            Whether it was done; others who use the database can prevent it.
+            Whether it was done; others who use the database can prevent it, and rows of others that say an id.
         """
 
     @abstractmethod
@@ -242,19 +243,21 @@ class SQLite(Dialect):
         said = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
         return [line for line in said if line != "ok"]
 
-    def wipe(self, engine: Engine, traces: Sequence[str]) -> bool:
+    def wipe(self, engine: Engine, *, ids: Sequence[str], texts: Sequence[str]) -> bool:
         """Empty the write-ahead log, and rewrite the whole file if something is left in it all the same.
 
         `secure_delete` overwrites rows where they stand last. Pages that were split before may hold copies still; only
-        `VACUUM` removes those, and it stops writers while it rewrites the file.
+        `VACUUM` removes those, and it stops writers while it rewrites the file. Then only rows that are left are in it:
+        of the ids, no column says them, so JSON is looked through for one that stands there by itself.
         """
+        file = Path(str(engine.url.database))
         connection = engine.raw_connection()
         try:
             cursor = connection.cursor()
             done = _empty_wal(cursor)
-            if done and holds_any(Path(str(engine.url.database)), traces):
+            if done and holds_any(file, (*ids, *texts)):
                 cursor.execute("VACUUM")
-                done = _empty_wal(cursor)
+                done = _empty_wal(cursor) and not holds_any(file, ids, whole=True)
         except (sqlite3.OperationalError, OSError):  # somebody else is reading or writing, and goes on
             return False
         finally:
@@ -360,7 +363,7 @@ class PostgreSQL(Dialect):
         """None: PostgreSQL checks pages as it reads them, and has `pg_amcheck` for the rest."""
         return []
 
-    def wipe(self, engine: Engine, traces: Sequence[str]) -> bool:  # noqa: ARG002
+    def wipe(self, engine: Engine, *, ids: Sequence[str], texts: Sequence[str]) -> bool:  # noqa: ARG002
         """By `VACUUM`, which makes room for new rows where the deleted ones are; a table being vacuumed is left out."""
         tables = ", ".join(table.name for table in metadata.sorted_tables)
         try:

@@ -26,11 +26,13 @@ class Erased:
 
     Attributes:
         rows: how many rows were deleted, by table.
-        traces: texts that only this customer's rows held; no file of the database may hold them afterwards.
+        ids: all ids the customer had.
+        texts: some that only this customer's rows held; like the ids, no file of the database may hold them afterwards.
     """
 
     rows: dict[str, int]
-    traces: tuple[str, ...]
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
 
 
 def erase_customer(connection: Connection, customer_id: str, *, who: str, now: float) -> Erased:
@@ -43,14 +45,14 @@ def erase_customer(connection: Connection, customer_id: str, *, who: str, now: f
         now: seconds since 1970.
     """
     ids = ids_of(connection, customer_id)
-    traces = _traces(connection, ids)
+    texts = _texts(connection, ids)
     _keep_counts(connection, ids)
     rows = {
         table.name: connection.execute(delete(table).where(naming(table, ids))).rowcount
         for table in reversed(personal_tables())
     }
     log_act(connection, AuditEntry(now, who, "customer erased", customer_digest(connection, ids[0])))
-    return Erased(rows, traces)
+    return Erased(rows, tuple(ids), texts)
 
 
 def customer_digest(connection: Connection, customer_id: str) -> str:
@@ -97,11 +99,10 @@ def _day(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
-def _traces(connection: Connection, ids: Sequence[str]) -> tuple[str, ...]:
+def _texts(connection: Connection, ids: Sequence[str]) -> tuple[str, ...]:
     c = stated.c
     mine = set(connection.execute(select(c.value).where(c.customer_id.in_(ids))).scalars())
     others = select(c.value).where(c.customer_id.not_in(ids), c.value.in_(mine)).distinct()
     own = sorted(mine - set(connection.execute(others).scalars()))
     keys = connection.execute(select(idempotency.c.key).where(about(idempotency, ids)).limit(_MOST_TRACES))
-    found = (text for text in (*own, *keys.scalars()) if len(text) >= _SHORTEST_TRACE)
-    return (*ids, *found)
+    return tuple(text for text in (*own, *keys.scalars()) if len(text) >= _SHORTEST_TRACE)

@@ -63,7 +63,7 @@ events = Table(
     Column("type", String, nullable=False),
     Column("timestamp", Double, nullable=False),
     Column("received_at", Double, nullable=False),
-    Column("body", Text, nullable=False, comment="the event as JSON"),
+    Column("body", Text, nullable=False, comment="the event as JSON, without the customer id"),
     Index("events_of_customer", "customer_id", "type", "timestamp"),
 )
 

@@ -264,8 +264,10 @@ def _mapping(message: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _body(record: Mapping[str, Any], texts: Mapping[str, str]) -> str:
+    """A record without its customer: a column says whose it is, which may change, and the id be another's then."""
     attributes = {**record.get("attributes", {}), **texts}
-    return json.dumps({**record, "attributes": attributes} if attributes else dict(record))
+    said = {name: value for name, value in record.items() if name != "customer_id"}
+    return json.dumps({**said, "attributes": attributes} if attributes else said)
 
 
 def _raw(readings: Sequence[_Reading]) -> Iterator[RawMessage]:

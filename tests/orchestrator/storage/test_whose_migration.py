@@ -10,7 +10,7 @@ from alembic.config import Config
 from sqlalchemy import NullPool, create_engine, insert
 
 from orchestrator.storage.database import read_url, upgrade_database
-from orchestrator.storage.tables import identities
+from orchestrator.storage.tables import events, identities
 from tests.database_rows import read_rows
 
 BEFORE = "0008"
@@ -60,3 +60,16 @@ def test_raw_messages_are_given_to_whom_they_are_about(old, database_url):
     rows = read_rows(database_url, "SELECT * FROM raw_events ORDER BY sequence")
     named = [(row["customer_id"], row["user_id"], row["anonymous_id"], row["previous_id"]) for row in rows]
     assert named == [expected for _, _, expected in messages]
+
+
+def test_bodies_of_events_name_no_customer_any_more(old, database_url):
+    said = {"event_id": "e", "type": "profile", "attributes": {"home_store": "zoë \u0001"}, "value": 31.5}
+    row = {"type": "profile", "timestamp": 1.0, "received_at": 1.0, "customer_id": "c-1"}
+    bodies = [json.dumps({"customer_id": "c-1", **said}), json.dumps({**said, "customer_id": "c-1"}), json.dumps(said)]
+    with old.begin():
+        rows = [{**row, "event_id": f"e-{i}", "body": bodies[i % 3]} for i in range(2500)]
+        old.execute(insert(events), rows)
+    upgrade_database(database_url)
+    after = read_rows(database_url, "SELECT event_id, customer_id, body FROM events ORDER BY sequence")
+    assert [row["event_id"] for row in after] == [f"e-{i}" for i in range(2500)]
+    assert all((row["customer_id"], json.loads(row["body"])) == ("c-1", said) for row in after)

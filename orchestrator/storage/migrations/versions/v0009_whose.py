@@ -1,4 +1,4 @@
-"""Whose each raw message is, and by which ids it names customers."""
+"""Whose each raw message is, and by which ids it names customers; bodies of events name none any more."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ _PAGE = 1_000
 
 
 def upgrade() -> None:
-    """Find both out of what was kept."""
+    """Find out from what was kept."""
     for column in _NAMED:
         op.add_column("raw_events", sa.Column(column, sa.String()))
     _name_raw_events()
     for column, of in zip(_NAMED, ("user", "anonymous", "previous"), strict=True):
         op.create_index(f"raw_events_of_{of}", "raw_events", [column])
+    _forget_customers_in_bodies()
 
 
 def _name_raw_events() -> None:
@@ -64,3 +65,17 @@ def _owner(about: str, received_at: float) -> str:
         about = next((row[0] for row in reversed(rows) if row[1] <= received_at), rows[0][0])
         received_at = float("-inf")
     return about
+
+
+def _forget_customers_in_bodies() -> None:
+    connection, last = op.get_bind(), 0
+    page = sa.text(
+        "SELECT sequence, body FROM events WHERE sequence > :last AND body LIKE '%\"customer_id\"%' "
+        "ORDER BY sequence LIMIT :page"
+    )
+    replace = sa.text("UPDATE events SET body = :body WHERE sequence = :sequence")
+    while rows := connection.execute(page, {"last": last, "page": _PAGE}).all():
+        bodies = [(sequence, json.loads(body)) for sequence, body in rows]
+        without = [(sequence, {n: v for n, v in body.items() if n != "customer_id"}) for sequence, body in bodies]
+        connection.execute(replace, [{"sequence": s, "body": json.dumps(b, ensure_ascii=False)} for s, b in without])
+        last = rows[-1][0]
