@@ -31,6 +31,7 @@ SOURCE = "segment"
 KINDS = ("identify", "track", "page", "screen", "group", "alias")
 _PER_CATEGORY = frozenset({"purchase", "return", "cart_add", "cart_remove", "want"})
 _WITH_MONEY = frozenset({"purchase", "return"})
+_CONTROL = r"[\x00-\x1f\x7f]"
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,11 @@ def identity(message: Mapping[str, Any], name: str) -> str | None:
 
 
 def _is_printable(text: str) -> bool:
-    return re.search(r"[\x00-\x1f\x7f]", text) is None
+    return re.search(_CONTROL, text) is None
+
+
+def _printable(text: str) -> str:
+    return re.sub(_CONTROL, " ", text)
 
 
 def _message_id(message: Mapping[str, Any]) -> str:
@@ -279,8 +284,9 @@ def _raw(readings: Sequence[_Reading]) -> Iterator[RawMessage]:
             yield RawMessage(
                 source=SOURCE,
                 message_id=fitting_id(reading.id),
-                name=re.sub(r"[\x00-\x1f\x7f]", " ", reading.name)[:MAX_ID],
-                reason="; ".join(reading.faults),
+                name=_printable(reading.name)[:MAX_ID],
+                # Quotes names of traits, which may be any text; PostgreSQL keeps no NUL.
+                reason=_printable("; ".join(reading.faults)),
                 payload=json.dumps(reading.message),
                 user_id=_readable(reading.message, "userId"),
                 anonymous_id=_readable(reading.message, "anonymousId"),

@@ -153,7 +153,6 @@ def test_names_of_the_spec_mean_our_types(ask, name, properties, expected):
     ask(test)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("message", "name", "reason"),
     [
@@ -180,6 +179,13 @@ def test_names_of_the_spec_mean_our_types(ask, name, properties, expected):
         (identify({"email_subscribed": "yes"}), "identify", "true or false"),
         (identify({"timezone": "Mars/Base"}), "identify", "no such time zone"),
         (identify([]), "identify", "traits is no JSON object"),
+        (identify({"email\u0000subscribed": "yes"}), "identify", "traits.email subscribed"),
+        (track("Song\u0000Played"), "Song Played", "events.yaml"),
+        (track("Product Viewed", "m\u0000", user="\u0000"), "Product Viewed", "userId"),
+        (track("Order Completed", properties={"total": "\u0000"}), "Order Completed", "total ="),
+        (track("Product Added", properties={"category": "\u0000"}), "Product Added", "category is missing"),
+        (identify({"favoriteStore": "\u0000", "timezone": "\u0000"}), "identify", "printable text"),
+        ({"type": "\u0000", "userId": "c-1"}, " ", "none of"),
     ],
 )
 def test_an_odd_message_is_kept_raw_and_the_rest_of_its_batch_counts(ask, message, name, reason):
