@@ -130,7 +130,7 @@ class SegmentReader:
         if kind == "identify":
             yield from self._identified(reading)
         elif kind in ("page", "screen"):
-            yield self._visit(message, record), {}
+            yield self._visit(record), {}
         elif kind == "group":
             raise ValueError("group messages have no use here")
         elif kind == "track":
@@ -139,7 +139,7 @@ class SegmentReader:
                 raise ValueError("no such name in events.yaml")
             properties = _mapping(message, "properties")
             if track.type == "visit":
-                yield self._visit(message, record), {}
+                yield self._visit(record), {}
                 return
             about = {"type": track.type} | ({"channel": track.channel} if track.channel else {})
             if track.type not in _PER_CATEGORY:
@@ -189,13 +189,15 @@ class SegmentReader:
             kind = "subscribe" if wanted else "unsubscribe"
             yield {"type": kind, "channel": channel, "event_id": fitting_id(f"{reading.id}/{kind}.{channel}")}, {}
 
-    def _visit(self, message: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-        """A visit to the site or app: one event however many pages it has, so at the start of its stretch of time."""
+    def _visit(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """A visit to the site or app: one event however many pages it has, so at the start of its stretch of time.
+
+        Counted by customer: a device may have several users, and a customer several devices.
+        """
         at = datetime.fromisoformat(record["timestamp"]).timestamp()
         stretch = at // self._visit_every
-        who = message.get("anonymousId") or message.get("userId")
         start = _iso(stretch * self._visit_every)
-        return {"type": "visit", "timestamp": start, "event_id": f"visit {_digest([str(who), stretch])}"}
+        return {"type": "visit", "timestamp": start, "event_id": f"visit {_digest([record['customer_id'], stretch])}"}
 
     def _checked(self, readings: Sequence[_Reading], now: float) -> Events:
         """The events of all records; wrong ones are taken out of their readings, which say why."""

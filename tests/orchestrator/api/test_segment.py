@@ -268,6 +268,22 @@ def test_pages_within_half_an_hour_are_one_visit(ask):
     ask(test)
 
 
+def test_each_user_of_a_device_visits_and_a_customer_visits_once_with_and_without_it(ask):
+    def page(identity, user, device, kind="page"):
+        at = datetime.fromtimestamp(NOON + 60, UTC).isoformat()
+        return {"type": kind, "userId": user, "anonymousId": device, "messageId": identity, "timestamp": at}
+
+    async def test(served):
+        await send(served, page("1", "p1", "dev-9"), page("2", "p2", "dev-9"))
+        await send(served, page("3", "p1", None), page("4", 7, "dev-9"), page("5", "7", None, "screen"))
+        assert sorted(told(served, "type", "customer_id")) == [("visit", "7"), ("visit", "p1"), ("visit", "p2")]
+        await features(served, "p2")
+        await send(served, page("6", None, "dev-10"), page("7", None, "dev-10"))
+        assert len(served.rows("events")) == 4
+
+    ask(test)
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("times", "sent_at", "happened"),
