@@ -58,8 +58,10 @@ class Dialect(ABC):
     # Most values one `is_any` may be given.
     most_values: int
     # For statements written out, which need not be built for every batch: whether what stands before is one of the
-    # values of a parameter made by `listed`, and the place of a single number.
+    # values of a parameter made by `listed`, these values as a table with the column `value`, and the place of a single
+    # number.
     among: str
+    given: str
     value: str
     # Whether others may have written between the transaction's begin and the end of `serialise`.
     has_company: bool
@@ -158,6 +160,7 @@ class SQLite(Dialect):
     # SQLite takes at most 32,766 bound values per statement.
     most_values = 10_000
     among = "IN (SELECT value FROM json_each(?))"
+    given = "json_each(?) AS given"
     value = "?"
     has_company = False
 
@@ -280,6 +283,7 @@ class PostgreSQL(Dialect):
     # Any number; this bounds the size of one statement.
     most_values = 100_000
     among = "= ANY(%b::varchar[])"
+    given = "unnest(%b::varchar[]) AS given(value)"
     value = "%b::float8"
     has_company = True
 

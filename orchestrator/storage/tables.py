@@ -183,7 +183,7 @@ identities = Table(
     Column("customer_id", String, nullable=False, comment="whose it is from then on; this one's own id"),
     Column("linked_at", Double, nullable=False, comment="time of the message that said so"),
     Column("received_at", Double, nullable=False),
-    Index("identities_of_alias", "alias_id"),
+    Index("identities_of_alias", "alias_id", "sequence"),
     Index("identities_of_customer", "customer_id"),
 )
 
