@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -11,9 +10,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, select, text
 
-from orchestrator.storage.audit_log import AuditEntry, log_act
+from orchestrator.storage.customer_acts import log_customer_act
 from orchestrator.storage.personal import about, ids_of, naming, personal_tables
-from orchestrator.storage.tables import database_secrets, decisions, idempotency, layouts, stated
+from orchestrator.storage.tables import decisions, idempotency, layouts, stated
 
 # Shorter texts are in every file by chance.
 _SHORTEST_TRACE = 5
@@ -51,20 +50,8 @@ def erase_customer(connection: Connection, customer_id: str, *, who: str, now: f
         table.name: connection.execute(delete(table).where(naming(table, ids))).rowcount
         for table in reversed(personal_tables())
     }
-    log_act(connection, AuditEntry(now, who, "customer erased", customer_digest(connection, ids[0])))
+    log_customer_act(connection, "customer erased", ids, who=who, now=now)
     return Erased(rows, tuple(ids), texts)
-
-
-def customer_digest(connection: Connection, customer_id: str) -> str:
-    """What stands for a customer in the audit log.
-
-    Keyed by a secret of the database: who has the log alone cannot try ids; who has the database and an id can look
-    for it.
-    """
-    key = connection.execute(
-        select(database_secrets.c.value).where(database_secrets.c.name == "customer_digest")
-    ).scalar_one()
-    return f"customer {hmac.digest(key, customer_id.encode(), 'sha256')[:16].hex()}"
 
 
 def _keep_counts(connection: Connection, ids: Sequence[str]) -> None:

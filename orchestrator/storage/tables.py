@@ -210,7 +210,7 @@ audit_log = Table(
     Column("at", Double, nullable=False),
     Column("who", String, nullable=False, comment="id of a key, or `cli:` and a user of the operating system"),
     Column("what", String, nullable=False),
-    Column("target", String, nullable=False, comment="what it was done to; of a customer, a keyed digest of the id"),
+    Column("target", String, nullable=False, comment="what it was done to; of a customer, keyed digests of ids"),
 )
 
 # What is left of the decisions of customers who were erased.

@@ -13,6 +13,7 @@ import pytest
 
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.integrity import check_database
+from orchestrator.storage.customer_acts import acts_on_customer
 from orchestrator.storage.database import open_database
 from orchestrator.storage.erasing import erase_customer
 from orchestrator.storage.log import serialise
@@ -162,13 +163,46 @@ def test_who_exported_and_erased_is_kept_but_not_whom(serving, database_url):
             await served.client.delete(path("c-1"))
 
     asyncio.run(test())
-    acts = read_rows(database_url, "SELECT who, what, target FROM audit_log ORDER BY sequence")[1:]
+    rows = read_rows(database_url, "SELECT at, who, what, target FROM audit_log ORDER BY sequence")[1:]
+    acts = {}
+    for row in rows:
+        acts.setdefault((row["at"], row["what"]), set()).add(row["target"])
     exported = "customer exported"
-    assert [act["what"] for act in acts] == [exported, exported, exported, "customer erased"]
-    assert {act["who"] for act in acts} == {key["X-API-Key"].split("_")[1]}
-    one, two, again, erased = (act["target"] for act in acts)
-    assert one == again == erased != two
-    assert "c-1" not in "".join(act["target"] for act in acts)
+    assert [what for _, what in acts] == [exported, exported, exported, "customer erased"]
+    assert {row["who"] for row in rows} == {key["X-API-Key"].split("_")[1]}
+    one, two, again, erased = acts.values()
+    assert one == again == erased
+    assert one.isdisjoint(two)
+    assert "c-1" not in "".join(row["target"] for row in rows)
+
+
+def test_acts_are_found_under_every_id_the_customer_had_then(serving, database_url):
+    async def test():
+        async with serving() as served:
+            await fill(served.client, "c-1")
+            await fill(served.client, "c-2")
+            device, second, number = ids_besides("c-1")
+            lines(await served.client.get(path(device, "/export")))
+            assert found(device, "c-1", second, number) == {("customer exported",)}
+            # Before it is erased, also what was done under another id before that was the customer's.
+            visit = {"event_id": "e", "customer_id": "an-1", "type": "visit"}
+            assert (await served.client.post("/v1/events", json=visit)).status_code == 200
+            lines(await served.client.get(path("an-1", "/export")))
+            both = {"type": "identify", "userId": "c-1", "anonymousId": "an-1"}
+            assert (await served.client.post("/v1/batch", json={"batch": [both]})).status_code == 200
+            assert found("c-1", "an-1", device) == {("customer exported", "customer exported")}
+            await served.client.delete(path("an-1"))
+            assert found("c-1", device) == found("an-1") == {("customer exported", "customer erased")}
+            assert found("c-2", FORMER) == {()}
+
+    def found(*ids):
+        engine = open_database(database_url)
+        with engine.connect() as connection:
+            acts = {tuple(act.what for act in acts_on_customer(connection, i, last=100)) for i in ids}
+        engine.dispose()
+        return acts
+
+    asyncio.run(test())
 
 
 def test_other_keys_may_not(serving, database_url):

@@ -32,9 +32,7 @@ def work(engine: Engine) -> int:
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql("ANALYZE identities")
-            looked_at = (
-                "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'identities'"
-            )
+            looked_at = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'identities'"
             before = connection.exec_driver_sql(looked_at).scalar_one()
             assert read_owners(connection, ["shared"])
             return connection.exec_driver_sql(looked_at).scalar_one() - before

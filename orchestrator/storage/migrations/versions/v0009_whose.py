@@ -1,4 +1,4 @@
-"""Whose each raw message is, and by which ids it names customers; bodies of events name none any more."""
+"""Whose is what: raw messages say it, bodies of events do not, and the last owner of an id is found at once."""
 
 from __future__ import annotations
 
