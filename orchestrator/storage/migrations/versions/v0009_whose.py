@@ -1,4 +1,7 @@
-"""Whose is what: raw messages say it, bodies of events do not, and the last owner of an id is found at once."""
+"""Whose is what: raw messages say it, bodies of events do not, and the last owner of an id is found at once.
+
+And rows of `audit_log` are not replaced on SQLite.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,12 @@ down_revision = "0008"
 
 _NAMED = {"user_id": "userId", "anonymous_id": "anonymousId", "previous_id": "previousId"}
 _PAGE = 1_000
+# REPLACE fires no trigger of DELETE. A row without a number has a negative one here; it gets its own afterwards.
+_NO_REPLACE = (
+    "CREATE TRIGGER audit_log_no_replace BEFORE INSERT ON audit_log "
+    "WHEN NEW.sequence >= 0 AND EXISTS (SELECT 1 FROM audit_log WHERE sequence = NEW.sequence) "
+    "BEGIN SELECT RAISE(ABORT, 'audit_log is only ever added to'); END"
+)
 
 
 def upgrade() -> None:
@@ -25,6 +34,8 @@ def upgrade() -> None:
     # The last row of an id is found at once.
     op.drop_index("identities_of_alias", "identities")
     op.create_index("identities_of_alias", "identities", ["alias_id", "sequence"])
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(_NO_REPLACE)
 
 
 def _name_raw_events() -> None:
