@@ -54,23 +54,22 @@ def erase(
 
     Example: journey customers erase c-1042
     """
+    from orchestrator.service.erasing import erase_alone
     from orchestrator.storage.audit_log import this_user
     from orchestrator.storage.dialects import dialect_of
-    from orchestrator.storage.erasing import erase_customer
-    from orchestrator.storage.log import serialise
-    from orchestrator.storage.personal import ids_of
 
     with database_at(config, database) as engine:
         if not yes:
             typer.confirm("Erase everything about this customer? It cannot be undone", abort=True)
-        with engine.begin() as connection:
-            serialise(connection, customer_ids=ids_of(connection, customer_id), keys=(), fact_ids=())
-            erased = erase_customer(connection, customer_id, who=this_user(), now=time.time())
-        wiped = dialect_of(engine).wipe(engine, erased.traces)
+        erased = erase_alone(engine, customer_id, who=this_user(), clock=time.time)
+        wiped = dialect_of(engine).wipe(engine, ids=erased.ids, texts=erased.texts)
     for table, count in erased.rows.items():
         typer.echo(f"{table:16} {count:>8,} rows erased")
     if not wiped:
         typer.secho(
-            "error: other programs kept the files busy, which still hold bytes; run it again", fg="red", err=True
+            "error: other programs kept the files busy, which still hold bytes; run it again. If it stays so, what is "
+            "held of somebody else says the id",
+            fg="red",
+            err=True,
         )
         raise typer.Exit(1)

@@ -125,11 +125,13 @@ def log_(
     from rich.table import Table
 
     from orchestrator.storage.audit_log import read_acts
-    from orchestrator.storage.erasing import customer_digest
+    from orchestrator.storage.customer_acts import acts_on_customer
 
     with database_at(config, database) as engine, engine.connect() as connection:
-        target = None if customer is None else customer_digest(connection, customer)
-        acts = read_acts(connection, last=last, target=target)
+        if customer is None:
+            acts = read_acts(connection, last=last)
+        else:
+            acts = acts_on_customer(connection, customer, last=last)
     table = Table("when", "who", "what", "target")
     for act in acts:
         table.add_row(_time(act.at, "seconds"), act.who, act.what, act.target)

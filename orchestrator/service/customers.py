@@ -13,8 +13,7 @@ from sqlalchemy import Connection, select
 
 from orchestrator.profiles import ProfileSchema, consent, features
 from orchestrator.service.layout import Layout
-from orchestrator.storage.audit_log import AuditEntry, log_act
-from orchestrator.storage.erasing import customer_digest
+from orchestrator.storage.customer_acts import log_customer_act
 from orchestrator.storage.log import read_states
 from orchestrator.storage.personal import about, ids_of, personal_tables
 from orchestrator.storage.tables import Row, customers, decisions, layouts, stated
@@ -114,10 +113,7 @@ def export_customer(connection: Connection, schema: ProfileSchema, customer_id: 
 
 def log_export(connection: Connection, customer_id: str, *, who: str, now: float) -> None:
     """Keep in the audit log that a customer was exported."""
-    log_act(
-        connection,
-        AuditEntry(now, who, "customer exported", customer_digest(connection, ids_of(connection, customer_id)[0])),
-    )
+    log_customer_act(connection, "customer exported", ids_of(connection, customer_id), who=who, now=now)
 
 
 def _decision(row: Row, layout: Layout) -> Row:

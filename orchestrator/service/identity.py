@@ -26,6 +26,14 @@ class MovedError(Exception):
     """Another process linked ids of this batch while it waited for its locks; it must begin anew."""
 
 
+@dataclass(frozen=True)
+class Whose:
+    """Whose the facts of one job are, each in its place; of a raw message that names nobody, nobody's."""
+
+    events: list[str]
+    raw: list[str | None]
+
+
 @dataclass
 class Identities:
     """Whose the ids of one batch are; links change it.
@@ -67,10 +75,13 @@ class Identities:
             self._aliases[before.customer_id].discard(link.alias_id)
         self._give(link.alias_id, Owner(into, link.at))
 
-    def resolve(self, jobs: Sequence[EventsJob]) -> list[list[str]]:
-        """Whose each event of each job is, once all links of all jobs are made, each in its place."""
-        whose = [list(self._in_order(job)) for job in jobs]
-        return [[self.final(customer) for customer in of_job] for of_job in whose]
+    def resolve(self, jobs: Sequence[EventsJob]) -> list[Whose]:
+        """Whose the facts of each job are, once all links of all jobs are made, each in its place."""
+        whose = [self._in_order(job) for job in jobs]
+        return [
+            Whose([self.final(of) for of in job.events], [None if of is None else self.final(of) for of in job.raw])
+            for job in whose
+        ]
 
     def rows(self, *, now: float) -> Iterator[Row]:
         """What the links changed, for the log."""
@@ -82,14 +93,21 @@ class Identities:
                 "received_at": now,
             }
 
-    def _in_order(self, job: EventsJob) -> Iterator[str]:
+    def _in_order(self, job: EventsJob) -> Whose:
         ids = job.events.customers[job.events.customer].tolist()
-        start = 0
-        for link in job.links:
-            yield from map(self.customer, ids[start : link.before])
+        whose = Whose([], [])
+        for made, link in enumerate(job.links):
+            self._until(whose, job, ids[len(whose.events) : link.before], links=made)
             self.link(link)
-            start = link.before
-        yield from map(self.customer, ids[start:])
+        self._until(whose, job, ids[len(whose.events) :], links=len(job.links))
+        return whose
+
+    def _until(self, whose: Whose, job: EventsJob, ids: Sequence[str], *, links: int) -> None:
+        """Add whose the events of these ids are, and the raw messages that came before more links were said."""
+        whose.events.extend(map(self.customer, ids))
+        while len(whose.raw) < len(job.raw) and job.raw[len(whose.raw)].links <= links:
+            about = job.raw[len(whose.raw)].about
+            whose.raw.append(None if about is None else self.customer(about))
 
     def _give(self, alias: str, owner: Owner) -> None:
         self.owners[alias] = owner

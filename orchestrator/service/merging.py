@@ -10,7 +10,7 @@ from orchestrator.profiles import Events, ProfileSchema, apply
 from orchestrator.service.identity import Identities
 from orchestrator.service.profiles_batch import ProfilesBatch
 from orchestrator.service.replaying import events_of
-from orchestrator.storage.identities import move_customers
+from orchestrator.storage.identities import move_customers, move_raw_events
 from orchestrator.storage.log import read_states, write_rows
 from orchestrator.storage.tables import identities as identities_table
 
@@ -52,6 +52,7 @@ def merge_customers(
         What is to be applied to profiles; none if nobody was merged of whom anything was known.
     """
     write_rows(connection, identities_table, list(identities.rows(now=now)))
+    move_raw_events(connection, {customer: identities.final(customer) for customer in identities.merged})
     known = sorted(read_states(connection, list(identities.merged))) if identities.merged else []
     if not known:
         return None

@@ -87,26 +87,21 @@ def record_events(
     return recorded
 
 
-def record_raw(connection: Connection, messages: Sequence[RawMessage], *, now: float) -> None:
-    """Keep messages that were not understood, each once."""
+def record_raw(
+    connection: Connection, messages: Sequence[RawMessage], *, whose: Sequence[str | None], now: float
+) -> None:
+    """Keep messages that were not understood, each once, with whose each is."""
     for source in {message.source for message in messages}:
-        of_source = {message.message_id: message for message in messages if message.source == source}
+        of_source = {m.message_id: (m, of) for m, of in zip(messages, whose, strict=True) if m.source == source}
         known = known_raw(connection, source, list(of_source))
-        rows = [
-            {**asdict(m), "customer_id": _named_in(m.payload), "received_at": now}
-            for m in of_source.values()
-            if m.message_id not in known
-        ]
+        rows = [_raw_row(m, of, now) for m, of in of_source.values() if m.message_id not in known]
         write_rows(connection, raw_events, rows)
 
 
-def _named_in(payload: str) -> str | None:
-    """Whom a message says it is about, in whatever it calls that; erasing a customer looks for it."""
-    said = json.loads(payload)
-    if not isinstance(said, dict):
-        return None
-    named = (said.get(name) for name in ("userId", "anonymousId", "customer_id", "subject"))
-    return next((name for name in named if isinstance(name, str) and name), None)
+def _raw_row(message: RawMessage, customer_id: str | None, now: float) -> Row:
+    row = {**asdict(message), "customer_id": customer_id, "received_at": now}
+    del row["links"]  # of its request
+    return row
 
 
 def record_outcomes(

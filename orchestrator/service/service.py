@@ -299,7 +299,7 @@ class Service:
         """
         erased = await self._gatherer.submit(ErasureJob(customer_id, who))
         assert isinstance(erased, Erased)  # noqa: S101 - narrows the type
-        wiped = await asyncio.to_thread(dialect_of(self._engine).wipe, self._engine, erased.traces)
+        wiped = await asyncio.to_thread(dialect_of(self._engine).wipe, self._engine, ids=erased.ids, texts=erased.texts)
         return erased, wiped
 
     async def ready(self) -> Checks:

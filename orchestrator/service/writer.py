@@ -13,7 +13,7 @@ from orchestrator.service.batch_tally import BatchTally
 from orchestrator.service.deciding import Decider
 from orchestrator.service.errors import ServiceError, StorageUnavailableError, WaitedTooLongError
 from orchestrator.service.gathering import Claim
-from orchestrator.service.identity import Identities, MovedError, lock_customers
+from orchestrator.service.identity import Identities, MovedError, Whose, lock_customers
 from orchestrator.service.jobs import (
     Answer,
     DecisionJob,
@@ -129,17 +129,17 @@ class Writer:
             batch.decisions = [(i, _about(job, identities.customer(job.customer_id))) for i, job in batch.decisions]
             merged = merge_customers(connection, self._schema, identities, now=now)
             customers = [job.customer_id for _, job in batch.decisions]
-            customers += [customer for of_job in whose for customer in of_job]
+            customers += [customer for of_job in whose for customer in of_job.events]
             customers += [of.customer_id for of in decided.values()]
             profiles = ProfilesBatch(connection, self._schema, customers + (merged.customers if merged else []))
             if merged:
                 merged.apply(self._schema, profiles)
             if identities.owners:
                 pairs = zip(batch.events, whose, strict=True)
-                batch.events = [(i, replace(job, events=job.events.of(of))) for (i, job), of in pairs]
+                batch.events = [(i, replace(job, events=job.events.of(of.events))) for (i, job), of in pairs]
             tally.lap("reading")
             if batch.events or batch.outcomes or batch.stock:
-                self._record(connection, profiles, batch, answers, decided=decided, tally=tally, now=now)
+                self._record(connection, profiles, batch, answers, whose=whose, decided=decided, tally=tally, now=now)
             if batch.decisions:
                 asked = [job for _, job in batch.decisions]
                 made = self._decider.decide(connection, profiles, asked, now=now, tally=tally)
@@ -161,6 +161,7 @@ class Writer:
         batch: _Batch,
         answers: dict[int, Answer | ServiceError],
         *,
+        whose: Sequence[Whose],
         decided: Mapping[str, Decided],
         tally: BatchTally,
         now: float,
@@ -170,7 +171,8 @@ class Writer:
             told = [job for _, job in batch.events]
             recorded = record_events(connection, self._schema, profiles, told, now=now)
             answers.update(zip([i for i, _ in batch.events], recorded, strict=True))
-            record_raw(connection, [raw for job in told for raw in job.raw], now=now)
+            raw, of_raw = [raw for job in told for raw in job.raw], [customer for of in whose for customer in of.raw]
+            record_raw(connection, raw, whose=of_raw, now=now)
             for of_job in recorded:
                 tally.recorded("event", of_job.new)
         if batch.outcomes:
@@ -258,6 +260,7 @@ def _lock(connection: Connection, jobs: Sequence[Job], decided: Mapping[str, Dec
         elif isinstance(job, EventsJob):
             given += job.events.customers.tolist()
             fact_ids += job.events.event_id.tolist()
+            given += [raw.about for raw in job.raw if raw.about is not None]
             fact_ids += [f"{raw.source} {raw.message_id}" for raw in job.raw]
             links += job.links
         else:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from orchestrator.storage.tables import audit_log
 
@@ -24,11 +25,14 @@ def log_act(connection: Connection, entry: AuditEntry) -> None:
     connection.execute(insert(audit_log).values(entry._asdict()))
 
 
-def read_acts(connection: Connection, *, last: int, target: str | None = None) -> list[AuditEntry]:
-    """The last acts, oldest first; all, or those on one target."""
-    query = select(*(audit_log.c[name] for name in AuditEntry._fields)).order_by(audit_log.c.sequence.desc())
-    if target is not None:
-        query = query.where(audit_log.c.target == target)
+def read_acts(connection: Connection, *, last: int, targets: Sequence[str] | None = None) -> list[AuditEntry]:
+    """The last acts, oldest first; all, or those on some targets, where one act on several of them is told once."""
+    a = audit_log.c
+    if targets is None:
+        query = select(a.at, a.who, a.what, a.target).order_by(a.sequence.desc())
+    else:
+        query = select(a.at, a.who, a.what, func.min(a.target)).where(a.target.in_(targets))
+        query = query.group_by(a.at, a.who, a.what).order_by(func.max(a.sequence).desc())
     rows = connection.execute(query.limit(last)).all()
     return [AuditEntry._make(row) for row in reversed(rows)]
 

@@ -70,8 +70,10 @@ class Dialect(ABC):
     # Most values one `is_any` may be given.
     most_values: int
     # For statements written out, which need not be built for every batch: whether what stands before is one of the
-    # values of a parameter made by `listed`, and the place of a single number.
+    # values of a parameter made by `listed`, these values as a table with the column `value`, and the place of a single
+    # number.
     among: str
+    given: str
     value: str
     # Whether others may have written between the transaction's begin and the end of `serialise`.
     has_company: bool
@@ -135,15 +137,16 @@ class Dialect(ABC):
         """What the database itself finds broken in its storage."""
 
     @abstractmethod
-    def wipe(self, engine: Engine, traces: Sequence[str]) -> bool:
+    def wipe(self, engine: Engine, *, ids: Sequence[str], texts: Sequence[str]) -> bool:
         """Remove the bytes of deleted rows from the storage, as far as the program can; outside of any transaction.
 
         Args:
             engine: the database.
-            traces: texts that only deleted rows held.
+            ids: of the customer whose rows were deleted.
+            texts: that only deleted rows held.
 
         Returns:
-            Whether it was done; others who use the database can prevent it.
+            Whether it was done; others who use the database can prevent it, and rows of others that say an id.
         """
 
     @abstractmethod
@@ -179,6 +182,7 @@ class SQLite(Dialect):
     # SQLite takes at most 32,766 bound values per statement.
     most_values = 10_000
     among = "IN (SELECT value FROM json_each(?))"
+    given = "json_each(?) AS given"
     value = "?"
     has_company = False
 
@@ -267,19 +271,21 @@ class SQLite(Dialect):
         said = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
         return [line for line in said if line != "ok"]
 
-    def wipe(self, engine: Engine, traces: Sequence[str]) -> bool:
+    def wipe(self, engine: Engine, *, ids: Sequence[str], texts: Sequence[str]) -> bool:
         """Empty the write-ahead log, and rewrite the whole file if something is left in it all the same.
 
         `secure_delete` overwrites rows where they stand last. Pages that were split before may hold copies still; only
-        `VACUUM` removes those, and it stops writers while it rewrites the file.
+        `VACUUM` removes those, and it stops writers while it rewrites the file. Then only rows that are left are in it:
+        of the ids, no column says them, so JSON is looked through for one that stands there by itself.
         """
+        file = Path(str(engine.url.database))
         connection = engine.raw_connection()
         try:
             cursor = connection.cursor()
             done = _empty_wal(cursor)
-            if done and holds_any(Path(str(engine.url.database)), traces):
+            if done and holds_any(file, (*ids, *texts)):
                 cursor.execute("VACUUM")
-                done = _empty_wal(cursor)
+                done = _empty_wal(cursor) and not holds_any(file, ids, whole=True)
         except (sqlite3.OperationalError, OSError):  # somebody else is reading or writing, and goes on
             return False
         finally:
@@ -302,6 +308,7 @@ class PostgreSQL(Dialect):
     # Any number; this bounds the size of one statement.
     most_values = 100_000
     among = "= ANY(%b::varchar[])"
+    given = "unnest(%b::varchar[]) AS given(value)"
     value = "%b::float8"
     has_company = True
 
@@ -406,7 +413,7 @@ class PostgreSQL(Dialect):
         """None: PostgreSQL checks pages as it reads them, and has `pg_amcheck` for the rest."""
         return []
 
-    def wipe(self, engine: Engine, traces: Sequence[str]) -> bool:  # noqa: ARG002
+    def wipe(self, engine: Engine, *, ids: Sequence[str], texts: Sequence[str]) -> bool:  # noqa: ARG002
         """By `VACUUM`, which makes room for new rows where the deleted ones are; a table being vacuumed is left out."""
         tables = ", ".join(table.name for table in metadata.sorted_tables)
         try:

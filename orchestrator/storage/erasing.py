@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -11,9 +10,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, select, text
 
-from orchestrator.storage.audit_log import AuditEntry, log_act
-from orchestrator.storage.personal import about, ids_of, personal_tables
-from orchestrator.storage.tables import database_secrets, decisions, idempotency, layouts, stated
+from orchestrator.storage.customer_acts import log_customer_act
+from orchestrator.storage.personal import about, ids_of, naming, personal_tables
+from orchestrator.storage.tables import decisions, idempotency, layouts, stated
 
 # Shorter texts are in every file by chance.
 _SHORTEST_TRACE = 5
@@ -26,15 +25,17 @@ class Erased:
 
     Attributes:
         rows: how many rows were deleted, by table.
-        traces: texts that only this customer's rows held; no file of the database may hold them afterwards.
+        ids: all ids the customer had.
+        texts: some that only this customer's rows held; like the ids, no file of the database may hold them afterwards.
     """
 
     rows: dict[str, int]
-    traces: tuple[str, ...]
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
 
 
 def erase_customer(connection: Connection, customer_id: str, *, who: str, now: float) -> Erased:
-    """Delete every row about a customer, after counting their decisions, and keep in the audit log that it was done.
+    """Delete every row that names a customer, after counting their decisions; the audit log keeps that it was done.
 
     Args:
         connection: in a transaction that has the customer, under all ids, to itself (`lock_customers`).
@@ -43,26 +44,14 @@ def erase_customer(connection: Connection, customer_id: str, *, who: str, now: f
         now: seconds since 1970.
     """
     ids = ids_of(connection, customer_id)
-    traces = _traces(connection, ids)
+    texts = _texts(connection, ids)
     _keep_counts(connection, ids)
     rows = {
-        table.name: connection.execute(delete(table).where(about(table, ids))).rowcount
+        table.name: connection.execute(delete(table).where(naming(table, ids))).rowcount
         for table in reversed(personal_tables())
     }
-    log_act(connection, AuditEntry(now, who, "customer erased", customer_digest(connection, ids[0])))
-    return Erased(rows, traces)
-
-
-def customer_digest(connection: Connection, customer_id: str) -> str:
-    """What stands for a customer in the audit log.
-
-    Keyed by a secret of the database: who has the log alone cannot try ids; who has the database and an id can look
-    for it.
-    """
-    key = connection.execute(
-        select(database_secrets.c.value).where(database_secrets.c.name == "customer_digest")
-    ).scalar_one()
-    return f"customer {hmac.digest(key, customer_id.encode(), 'sha256')[:16].hex()}"
+    log_customer_act(connection, "customer erased", ids, who=who, now=now)
+    return Erased(rows, tuple(ids), texts)
 
 
 def _keep_counts(connection: Connection, ids: Sequence[str]) -> None:
@@ -97,11 +86,10 @@ def _day(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
-def _traces(connection: Connection, ids: Sequence[str]) -> tuple[str, ...]:
+def _texts(connection: Connection, ids: Sequence[str]) -> tuple[str, ...]:
     c = stated.c
     mine = set(connection.execute(select(c.value).where(c.customer_id.in_(ids))).scalars())
     others = select(c.value).where(c.customer_id.not_in(ids), c.value.in_(mine)).distinct()
     own = sorted(mine - set(connection.execute(others).scalars()))
     keys = connection.execute(select(idempotency.c.key).where(about(idempotency, ids)).limit(_MOST_TRACES))
-    found = (text for text in (*own, *keys.scalars()) if len(text) >= _SHORTEST_TRACE)
-    return (*ids, *found)
+    return tuple(text for text in (*own, *keys.scalars()) if len(text) >= _SHORTEST_TRACE)

@@ -9,7 +9,16 @@ from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.log import where_any
-from orchestrator.storage.tables import contacts, customers, decisions, events, identities, outcomes, stated
+from orchestrator.storage.tables import (
+    contacts,
+    customers,
+    decisions,
+    events,
+    identities,
+    outcomes,
+    raw_events,
+    stated,
+)
 
 
 class Owner(NamedTuple):
@@ -20,9 +29,15 @@ class Owner(NamedTuple):
 
 
 def read_owners(connection: Connection, ids: Sequence[str]) -> dict[str, Owner]:
-    """Whose each id is now; ids that are a customer's own are not there."""
+    """Whose each id is now; ids that are a customer's own are not there.
+
+    Of each id one row is read, at the end of an index, however often it changed hands.
+    """
     d = dialect_of(connection)
-    query = f"SELECT alias_id, customer_id, linked_at FROM identities WHERE alias_id {d.among} ORDER BY sequence"
+    query = (
+        f"SELECT i.alias_id, i.customer_id, i.linked_at FROM {d.given} CROSS JOIN identities AS i "
+        "WHERE i.sequence = (SELECT max(sequence) FROM identities WHERE alias_id = given.value)"
+    )
     return {row[0]: Owner(row[1], row[2]) for row in connection.exec_driver_sql(query, (d.listed(ids),))}
 
 
@@ -47,7 +62,7 @@ def merged_at(connection: Connection, customer_ids: Sequence[str]) -> dict[str, 
 
 
 def move_customers(connection: Connection, moved: Mapping[str, str]) -> None:
-    """Make everything in the log about some customers that of others, but for their profiles, which go.
+    """Make the facts about some customers those of others; the profiles of those customers go.
 
     Args:
         connection: in a transaction that has all of them to itself.
@@ -70,3 +85,18 @@ def move_customers(connection: Connection, moved: Mapping[str, str]) -> None:
     )
     for table in (stated, customers):
         connection.execute(delete(table).where(table.c.customer_id == bindparam("of")), pairs)
+
+
+def move_raw_events(connection: Connection, moved: Mapping[str, str]) -> None:
+    """Make raw messages about some customers those of others; there may be some of customers without a profile.
+
+    Args:
+        connection: in a transaction that has all of them to itself.
+        moved: into which customer, by customer; none of these is itself moved.
+    """
+    if moved:
+        whose = raw_events.c.customer_id
+        connection.execute(
+            update(raw_events).where(whose == bindparam("of")).values(customer_id=bindparam("into")),
+            [{"of": of, "into": into} for of, into in moved.items()],
+        )

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Table, or_, select
 from orchestrator.storage.identities import read_aliases, read_owners
 from orchestrator.storage.tables import decisions, metadata
 
-CUSTOMER_COLUMNS = ("customer_id", "alias_id")
+CUSTOMER_COLUMNS = ("customer_id", "alias_id", "user_id", "anonymous_id", "previous_id")
 # Name no customer, but one of their decisions, in the column `decision_id`.
 THROUGH_DECISIONS = frozenset({"idempotency"})
 FREE_OF_CUSTOMERS = frozenset(
@@ -37,6 +37,16 @@ def about(table: Table, ids: Sequence[str]) -> ColumnElement[bool]:
     """Which rows of a personal table are about a customer, by all ids (`ids_of`)."""
     if table.name in THROUGH_DECISIONS:
         return table.c.decision_id.in_(select(decisions.c.decision_id).where(decisions.c.customer_id.in_(ids)))
+    return table.c.customer_id.in_(ids)
+
+
+def naming(table: Table, ids: Sequence[str]) -> ColumnElement[bool]:
+    """Which rows of a personal table name a customer by any of the ids, also those about somebody else.
+
+    A device that changed hands is named by what is said of its former user.
+    """
+    if table.name in THROUGH_DECISIONS:
+        return about(table, ids)
     return or_(*(table.c[name].in_(ids) for name in CUSTOMER_COLUMNS if name in table.c))
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -64,7 +64,7 @@ events = Table(
     Column("type", String, nullable=False),
     Column("timestamp", Double, nullable=False),
     Column("received_at", Double, nullable=False),
-    Column("body", Text, nullable=False, comment="the event as JSON"),
+    Column("body", Text, nullable=False, comment="the event as JSON, without the customer id"),
     Index("events_of_customer", "customer_id", "type", "timestamp"),
 )
 
@@ -173,7 +173,10 @@ raw_events = Table(
     Column("sequence", _counted, primary_key=True),
     Column("source", String, nullable=False, comment="kind of the system it came from"),
     Column("message_id", String, nullable=False, comment="its id there"),
-    Column("customer_id", String, comment="as it was sent, if it says whom it is about"),
+    Column("customer_id", String, comment="whose it is, if it says whom it is about"),
+    Column("user_id", String, comment="an id it names, as it was sent"),
+    Column("anonymous_id", String, comment="likewise"),
+    Column("previous_id", String, comment="likewise"),
     Column("name", String, nullable=False, comment="of what it tells, as named there"),
     Column("reason", Text, nullable=False, comment="why it, or a part of it, was not understood"),
     Column("received_at", Double, nullable=False),
@@ -181,6 +184,9 @@ raw_events = Table(
     UniqueConstraint("source", "message_id"),
     Index("raw_events_by_name", "source", "name"),
     Index("raw_events_of_customer", "customer_id"),
+    Index("raw_events_of_user", "user_id"),
+    Index("raw_events_of_anonymous", "anonymous_id"),
+    Index("raw_events_of_previous", "previous_id"),
 )
 
 identities = Table(
@@ -191,7 +197,7 @@ identities = Table(
     Column("customer_id", String, nullable=False, comment="whose it is from then on; this one's own id"),
     Column("linked_at", Double, nullable=False, comment="time of the message that said so"),
     Column("received_at", Double, nullable=False),
-    Index("identities_of_alias", "alias_id"),
+    Index("identities_of_alias", "alias_id", "sequence"),
     Index("identities_of_customer", "customer_id"),
 )
 
@@ -218,7 +224,7 @@ audit_log = Table(
     Column("at", Double, nullable=False),
     Column("who", String, nullable=False, comment="id of a key, or `cli:` and a user of the operating system"),
     Column("what", String, nullable=False),
-    Column("target", String, nullable=False, comment="what it was done to; of a customer, a keyed digest of the id"),
+    Column("target", String, nullable=False, comment="what it was done to; of a customer, keyed digests of ids"),
 )
 
 # What is left of the decisions of customers who were erased.

@@ -16,21 +16,32 @@ from pathlib import Path
 _PIECE = 1 << 20
 
 
-def holds_any(path: Path, traces: Sequence[str]) -> bool:
+def holds_any(path: Path, traces: Sequence[str], *, whole: bool = False) -> bool:
     """Whether a file holds one of the texts, also as they stand in JSON; looked for by another process.
+
+    Args:
+        path: of the file.
+        traces: the texts.
+        whole: only as whole texts in JSON, not as parts of others.
 
     Raises:
         OSError: the file cannot be read, or no process can be started.
     """
     command = [sys.executable, "-I", "-S", __file__, str(path)]
-    done = subprocess.run(command, input=json.dumps(list(traces)), capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, input=json.dumps(_forms(traces, whole)), capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise OSError(f"{path} cannot be searched")
     return bool(json.loads(done.stdout))
 
 
-def _search(path: Path, traces: Sequence[str]) -> bool:
-    sought = {form.encode() for trace in traces for form in (trace, json.dumps(trace, ensure_ascii=False)[1:-1])}
+def _forms(traces: Sequence[str], whole: bool) -> list[str]:
+    """The texts, and the two ways in which JSON writes them."""
+    quoted = [json.dumps(trace, ensure_ascii=ascii_only) for trace in traces for ascii_only in (False, True)]
+    return quoted if whole else [*traces, *(form[1:-1] for form in quoted)]
+
+
+def _search(path: Path, forms: Sequence[str]) -> bool:
+    sought = {form.encode() for form in forms}
     overlap = max(map(len, sought), default=1) - 1
     with path.open("rb") as file:
         piece = file.read(_PIECE)

@@ -31,6 +31,7 @@ SOURCE = "segment"
 KINDS = ("identify", "track", "page", "screen", "group", "alias")
 _PER_CATEGORY = frozenset({"purchase", "return", "cart_add", "cart_remove", "want"})
 _WITH_MONEY = frozenset({"purchase", "return"})
+_CONTROL = r"[\x00-\x1f\x7f]"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class SegmentReader:
             events=events,
             bodies=[_body(record, texts) for r in readings for record, texts in zip(r.records, r.texts, strict=True)],
             texts=[texts for r in readings for texts in r.texts],
-            raw=[_raw(reading) for reading in readings if reading.faults],
+            raw=list(_raw(readings)),
             links=list(_links(readings)),
         )
 
@@ -129,7 +130,7 @@ class SegmentReader:
         if kind == "identify":
             yield from self._identified(reading)
         elif kind in ("page", "screen"):
-            yield self._visit(message, record), {}
+            yield self._visit(record), {}
         elif kind == "group":
             raise ValueError("group messages have no use here")
         elif kind == "track":
@@ -138,7 +139,7 @@ class SegmentReader:
                 raise ValueError("no such name in events.yaml")
             properties = _mapping(message, "properties")
             if track.type == "visit":
-                yield self._visit(message, record), {}
+                yield self._visit(record), {}
                 return
             about = {"type": track.type} | ({"channel": track.channel} if track.channel else {})
             if track.type not in _PER_CATEGORY:
@@ -188,13 +189,15 @@ class SegmentReader:
             kind = "subscribe" if wanted else "unsubscribe"
             yield {"type": kind, "channel": channel, "event_id": fitting_id(f"{reading.id}/{kind}.{channel}")}, {}
 
-    def _visit(self, message: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-        """A visit to the site or app: one event however many pages it has, so at the start of its stretch of time."""
+    def _visit(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """A visit to the site or app: one event however many pages it has, so at the start of its stretch of time.
+
+        Counted by customer: a device may have several users, and a customer several devices.
+        """
         at = datetime.fromisoformat(record["timestamp"]).timestamp()
         stretch = at // self._visit_every
-        who = message.get("anonymousId") or message.get("userId")
         start = _iso(stretch * self._visit_every)
-        return {"type": "visit", "timestamp": start, "event_id": f"visit {_digest([str(who), stretch])}"}
+        return {"type": "visit", "timestamp": start, "event_id": f"visit {_digest([record['customer_id'], stretch])}"}
 
     def _checked(self, readings: Sequence[_Reading], now: float) -> Events:
         """The events of all records; wrong ones are taken out of their readings, which say why."""
@@ -243,7 +246,11 @@ def identity(message: Mapping[str, Any], name: str) -> str | None:
 
 
 def _is_printable(text: str) -> bool:
-    return re.search(r"[\x00-\x1f\x7f]", text) is None
+    return re.search(_CONTROL, text) is None
+
+
+def _printable(text: str) -> str:
+    return re.sub(_CONTROL, " ", text)
 
 
 def _message_id(message: Mapping[str, Any]) -> str:
@@ -264,18 +271,37 @@ def _mapping(message: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _body(record: Mapping[str, Any], texts: Mapping[str, str]) -> str:
+    """A record without its customer: a column says whose it is, which may change, and the id be another's then."""
     attributes = {**record.get("attributes", {}), **texts}
-    return json.dumps({**record, "attributes": attributes} if attributes else dict(record))
+    said = {name: value for name, value in record.items() if name != "customer_id"}
+    return json.dumps({**said, "attributes": attributes} if attributes else said)
 
 
-def _raw(reading: _Reading) -> RawMessage:
-    return RawMessage(
-        source=SOURCE,
-        message_id=fitting_id(reading.id),
-        name=re.sub(r"[\x00-\x1f\x7f]", " ", reading.name)[:MAX_ID],
-        reason="; ".join(reading.faults),
-        payload=json.dumps(reading.message),
-    )
+def _raw(readings: Sequence[_Reading]) -> Iterator[RawMessage]:
+    """The messages that have faults; each named by every id in it that can be one, whatever else is wrong."""
+    links = 0
+    for reading in readings:
+        links += len(reading.links)
+        if reading.faults:
+            yield RawMessage(
+                source=SOURCE,
+                message_id=fitting_id(reading.id),
+                name=_printable(reading.name)[:MAX_ID],
+                # Quotes names of traits, which may be any text; PostgreSQL keeps no NUL.
+                reason=_printable("; ".join(reading.faults)),
+                payload=json.dumps(reading.message),
+                user_id=_readable(reading.message, "userId"),
+                anonymous_id=_readable(reading.message, "anonymousId"),
+                previous_id=_readable(reading.message, "previousId"),
+                links=links,
+            )
+
+
+def _readable(message: Any, name: str) -> str | None:
+    try:
+        return identity(message, name) if isinstance(message, Mapping) else None
+    except ValueError:
+        return None
 
 
 def _digest(value: Any) -> str:

@@ -158,7 +158,8 @@ contacts = ContactPolicy.model_validate_json(sys.argv[4])
 retailer = replace(retailer, serving=retailer.serving.model_copy(update=changes), contacts=contacts)
 core = DecisionCore(retailer, ProfileSchema.from_retailer(retailer))
 policy = RandomPolicy(actions=core.actions, columns=core.columns)
-serve(ServiceSettings(retailer=retailer, champion=lambda: ("1", Path()), load_policy=lambda _: policy), dev=True)
+settings = ServiceSettings(retailer=retailer, champion=lambda: ("1", Path()), load_policy=lambda _: policy)
+serve(settings, dev=sys.argv[6] == "dev")
 """
 
 
@@ -182,16 +183,18 @@ class ServerProcess:
 def server(retailer: Retailer) -> Callable[..., AbstractContextManager[ServerProcess]]:
     """`with server() as running:` serves over HTTP from another process, on the test's database.
 
-    `server(contacts={...})` has a contact policy, as it would stand in contacts.yaml; whatever else is
-    given is a setting of operations.
+    `server(contacts={...})` has a contact policy, as it would stand in contacts.yaml; with `dev=False` it asks for
+    keys; whatever else is given is a setting of operations.
     """
 
     @contextmanager
-    def run(contacts: Mapping[str, Any] | None = None, **operations: Any) -> Iterator[ServerProcess]:
+    def run(
+        contacts: Mapping[str, Any] | None = None, *, dev: bool = True, **operations: Any
+    ) -> Iterator[ServerProcess]:
         # Port 0: the system chooses one, and the log says which.
         configuration, database = str(ROOT / "configs" / "retail"), retailer.serving.database
         command = [sys.executable, "-c", SERVER, configuration, database, "0", json.dumps(contacts or {})]
-        command.append(json.dumps(operations))
+        command += [json.dumps(operations), "dev" if dev else "keys"]
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
             try:
                 lines: list[str] = []

@@ -11,9 +11,10 @@ import httpx2
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.integrity import check_database
 from orchestrator.storage.database import open_database
-from tests.held_customers import everything, fill
+from tests.held_customers import everything, fill, number_of
 
 WHO = "zoe.zebra-4711"
+NUMBER = str(number_of(WHO))
 JSON = {"content-type": "application/json"}
 
 
@@ -53,6 +54,7 @@ def test_nothing_the_system_wrote_names_an_erased_customer(server, retailer, tmp
             await fill(client, "somebody-else")
             (decision, _) = await fill(client, WHO)
             await misuse(client, decision)
+            assert (await client.get(f"/v1/customers/{NUMBER}")).json()["features"]["view.home"] > 0
             assert (await client.get(f"/v1/customers/{WHO}")).status_code == 200
             exported = await client.get(f"/v1/customers/{WHO}/export")
             assert json.loads(exported.text.splitlines()[-1])["table"] == "end"
@@ -63,16 +65,19 @@ def test_nothing_the_system_wrote_names_an_erased_customer(server, retailer, tmp
     with server() as running:
         asyncio.run(test(running.url))
         # While the server runs, with its write-ahead log: not only after everything was tidied up.
-        assert WHO not in everything(url)
+        left = everything(url)
+        assert (WHO in left, NUMBER in left) == (False, False)
         files = [file for file in tmp_path.rglob("*") if file.is_file()]
         if url.startswith("sqlite"):
             assert {file.name for file in files} >= {"journey.db", "journey.db-wal"}
         for file in files:
-            assert WHO.encode() not in file.read_bytes(), file
+            for text in (WHO, NUMBER):
+                assert text.encode() not in file.read_bytes(), file
         running.process.send_signal(signal.SIGTERM)
         log = "".join(running.whole_log())
     assert "request refused" in log
     assert WHO not in log
+    assert NUMBER not in log
     engine = open_database(url)
     assert check_database(engine, ProfileSchema.from_retailer(retailer), sample=10).faults == ()
     engine.dispose()

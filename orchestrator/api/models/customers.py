@@ -33,5 +33,6 @@ class ErasureResponse(BaseModel):
     erased: dict[str, int] = Field(description="Rows deleted, by table; all zero if nothing was held.")
     wiped: bool = Field(
         description="Whether the bytes are gone from the files, too (of PostgreSQL: whether their place may be "
-        "used again). If not, somebody else was using the database; ask again."
+        "used again). If not, somebody else was using the database; ask again. If it stays so, what is held of "
+        "somebody else says the id."
     )

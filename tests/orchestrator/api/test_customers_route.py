@@ -13,12 +13,13 @@ import pytest
 
 from orchestrator.profiles import ProfileSchema
 from orchestrator.service.integrity import check_database
+from orchestrator.storage.customer_acts import acts_on_customer
 from orchestrator.storage.database import open_database
 from orchestrator.storage.erasing import erase_customer
 from orchestrator.storage.log import serialise
 from tests.api_keys import make_key
 from tests.database_rows import read_rows
-from tests.held_customers import everything, fill
+from tests.held_customers import FORMER, everything, fill, ids_besides
 from tests.orchestrator.talkative import Talkative
 
 WHOLE = "jane/doe «42»"
@@ -78,13 +79,14 @@ def test_an_export_holds_every_row_by_the_names_of_its_columns(ask):
         assert answer.headers["content-type"].startswith("application/x-ndjson")
         rows = lines(answer)
         counts = Counter(row["table"] for row in rows)
-        expected = {"customers": 1, "events": 7, "stated": 2, "decisions": 2, "outcomes": 4, "contacts": 2}
-        assert counts == {**expected, "idempotency": 2, "end": 1}
+        expected = {"customers": 1, "events": 11, "stated": 2, "decisions": 2, "outcomes": 4, "contacts": 2}
+        assert counts == {**expected, "idempotency": 2, "identities": 3, "raw_events": 2, "end": 1}
         assert rows[-1] == {"table": "end", "rows": len(rows) - 1}
         of = {table: [row for row in rows if row["table"] == table] for table in counts}
-        assert {row["body"]["event_id"] for row in of["events"] if "event_id" in row["body"]} == {
-            f"{WHOLE}-e{i}" for i in (1, 2, 3)
-        }
+        assert {row["event_id"] for row in of["events"]} >= {f"{WHOLE}-e{i}" for i in (1, 2, 3)}
+        assert {row["alias_id"] for row in of["identities"]} == set(ids_besides(WHOLE))
+        assert {row["customer_id"] for table in ("events", "raw_events") for row in of[table]} == {WHOLE}
+        assert FORMER not in answer.text
         assert [row["decision_id"] for row in of["decisions"]] == sorted(made)
         record = (await served.client.get(f"/v1/decisions/{of['decisions'][0]['decision_id']}")).json()
         decision = of["decisions"][0]
@@ -112,12 +114,14 @@ def test_an_erased_customer_is_gone_and_only_counts_are_left(ask, retailer):
         assert answer.status_code == 200, answer.text
         assert answer.json()["wiped"] is True
         assert answer.json()["erased"] == {
-            **{"customers": 1, "events": 7, "stated": 2, "decisions": 2, "outcomes": 4, "contacts": 2},
-            **{"idempotency": 2, "identities": 0, "raw_events": 0},
+            **{"customers": 1, "events": 11, "stated": 2, "decisions": 2, "outcomes": 4, "contacts": 2},
+            # Also what says that the device was another one's, and what that one sent by it.
+            **{"idempotency": 2, "identities": 3 + 1, "raw_events": 2 + 1},
         }
         left = everything(retailer.serving.database)
-        for trace in (WHOLE, *mine):
+        for trace in (WHOLE, json.dumps(WHOLE)[1:-1], *mine, *ids_besides(WHOLE)):
             assert trace not in left
+        assert FORMER in left
         assert all(made in left for made in others)
         assert before.count("someone else") == left.count("someone else")
         kept = served.rows("decision_statistics")
@@ -159,13 +163,46 @@ def test_who_exported_and_erased_is_kept_but_not_whom(serving, database_url):
             await served.client.delete(path("c-1"))
 
     asyncio.run(test())
-    acts = read_rows(database_url, "SELECT who, what, target FROM audit_log ORDER BY sequence")[1:]
+    rows = read_rows(database_url, "SELECT at, who, what, target FROM audit_log ORDER BY sequence")[1:]
+    acts = {}
+    for row in rows:
+        acts.setdefault((row["at"], row["what"]), set()).add(row["target"])
     exported = "customer exported"
-    assert [act["what"] for act in acts] == [exported, exported, exported, "customer erased"]
-    assert {act["who"] for act in acts} == {key["X-API-Key"].split("_")[1]}
-    one, two, again, erased = (act["target"] for act in acts)
-    assert one == again == erased != two
-    assert "c-1" not in "".join(act["target"] for act in acts)
+    assert [what for _, what in acts] == [exported, exported, exported, "customer erased"]
+    assert {row["who"] for row in rows} == {key["X-API-Key"].split("_")[1]}
+    one, two, again, erased = acts.values()
+    assert one == again == erased
+    assert one.isdisjoint(two)
+    assert "c-1" not in "".join(row["target"] for row in rows)
+
+
+def test_acts_are_found_under_every_id_the_customer_had_then(serving, database_url):
+    async def test():
+        async with serving() as served:
+            await fill(served.client, "c-1")
+            await fill(served.client, "c-2")
+            device, second, number = ids_besides("c-1")
+            lines(await served.client.get(path(device, "/export")))
+            assert found(device, "c-1", second, number) == {("customer exported",)}
+            # Before it is erased, also what was done under another id before that was the customer's.
+            visit = {"event_id": "e", "customer_id": "an-1", "type": "visit"}
+            assert (await served.client.post("/v1/events", json=visit)).status_code == 200
+            lines(await served.client.get(path("an-1", "/export")))
+            both = {"type": "identify", "userId": "c-1", "anonymousId": "an-1"}
+            assert (await served.client.post("/v1/batch", json={"batch": [both]})).status_code == 200
+            assert found("c-1", "an-1", device) == {("customer exported", "customer exported")}
+            await served.client.delete(path("an-1"))
+            assert found("c-1", device) == found("an-1") == {("customer exported", "customer erased")}
+            assert found("c-2", FORMER) == {()}
+
+    def found(*ids):
+        engine = open_database(database_url)
+        with engine.connect() as connection:
+            acts = {tuple(act.what for act in acts_on_customer(connection, i, last=100)) for i in ids}
+        engine.dispose()
+        return acts
+
+    asyncio.run(test())
 
 
 def test_other_keys_may_not(serving, database_url):
@@ -242,7 +279,8 @@ def test_no_byte_of_the_erased_is_left_in_the_files(ask, retailer, tmp_path: Pat
                 assert (await served.client.delete(path(gone))).json()["wiped"] is True
                 for file in tmp_path.iterdir():
                     assert f"{gone}-e1".encode() not in file.read_bytes()
-                    assert f"store of {gone}".encode() not in file.read_bytes()
+                    for text in (f"store of {gone}", *ids_besides(gone)):
+                        assert text.encode() not in file.read_bytes()
 
     ask(test)
     checked(retailer)

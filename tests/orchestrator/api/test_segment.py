@@ -153,7 +153,6 @@ def test_names_of_the_spec_mean_our_types(ask, name, properties, expected):
     ask(test)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("message", "name", "reason"),
     [
@@ -180,6 +179,13 @@ def test_names_of_the_spec_mean_our_types(ask, name, properties, expected):
         (identify({"email_subscribed": "yes"}), "identify", "true or false"),
         (identify({"timezone": "Mars/Base"}), "identify", "no such time zone"),
         (identify([]), "identify", "traits is no JSON object"),
+        (identify({"email\u0000subscribed": "yes"}), "identify", "traits.email subscribed"),
+        (track("Song\u0000Played"), "Song Played", "events.yaml"),
+        (track("Product Viewed", "m\u0000", user="\u0000"), "Product Viewed", "userId"),
+        (track("Order Completed", properties={"total": "\u0000"}), "Order Completed", "total ="),
+        (track("Product Added", properties={"category": "\u0000"}), "Product Added", "category is missing"),
+        (identify({"favoriteStore": "\u0000", "timezone": "\u0000"}), "identify", "printable text"),
+        ({"type": "\u0000", "userId": "c-1"}, " ", "none of"),
     ],
 )
 def test_an_odd_message_is_kept_raw_and_the_rest_of_its_batch_counts(ask, message, name, reason):
@@ -258,6 +264,22 @@ def test_pages_within_half_an_hour_are_one_visit(ask):
         await send(served, page(29), page(1), page(5, "screen"), page(31))
         await send(served, page(2))
         assert sorted(told(served, "type", "timestamp")) == [("visit", NOON), ("visit", NOON + 1800)]
+
+    ask(test)
+
+
+def test_each_user_of_a_device_visits_and_a_customer_visits_once_with_and_without_it(ask):
+    def page(identity, user, device, kind="page"):
+        at = datetime.fromtimestamp(NOON + 60, UTC).isoformat()
+        return {"type": kind, "userId": user, "anonymousId": device, "messageId": identity, "timestamp": at}
+
+    async def test(served):
+        await send(served, page("1", "p1", "dev-9"), page("2", "p2", "dev-9"))
+        await send(served, page("3", "p1", None), page("4", 7, "dev-9"), page("5", "7", None, "screen"))
+        assert sorted(told(served, "type", "customer_id")) == [("visit", "7"), ("visit", "p1"), ("visit", "p2")]
+        await features(served, "p2")
+        await send(served, page("6", None, "dev-10"), page("7", None, "dev-10"))
+        assert len(served.rows("events")) == 4
 
     ask(test)
 

@@ -11,6 +11,7 @@ from orchestrator.service.identity import Identities
 from orchestrator.service.jobs import EventsJob
 from orchestrator.storage.identities import Owner
 from orchestrator.wire.link import Link
+from orchestrator.wire.raw import RawMessage
 
 IDS = st.sampled_from("abcde")
 STEPS = st.lists(st.one_of(IDS, st.tuples(IDS, IDS, st.integers(0, 6))), max_size=25)
@@ -36,11 +37,13 @@ class Model:
 
 
 def job(steps):
-    """One request of these steps."""
-    ids, links = [], []
+    """One request of these steps: what happens to an id is an event and a message that was not understood."""
+    ids, links, raw = [], [], []
     for step in steps:
         if isinstance(step, str):
             ids.append(step)
+            ids_named = {"user_id": None, "anonymous_id": step, "previous_id": None}
+            raw.append(RawMessage("a", f"m-{len(ids)}", "", "", "{}", **ids_named, links=len(links)))
         else:
             links.append(Link(alias_id=step[0], customer_id=step[1], at=float(step[2]), before=len(ids)))
     events = Events.from_columns(
@@ -49,7 +52,7 @@ def job(steps):
         timestamp=np.zeros(len(ids)),
         type="visit",
     )
-    return EventsJob(events=events, bodies=[""] * len(ids), links=links)
+    return EventsJob(events=events, bodies=[""] * len(ids), links=links, raw=raw)
 
 
 @given(STEPS, st.lists(st.sampled_from(["event", "job", "batch"]), max_size=25))
@@ -70,7 +73,8 @@ def test_ids_events_and_profiles_are_whose_the_model_says_however_requests_are_s
     for batch in batches:
         identities = Identities(dict(owners))
         whose = identities.resolve([job(steps) for steps in batch])
-        kept = [identities.final(customer) for customer in kept] + [c for of_job in whose for c in of_job]
+        assert [of_job.raw for of_job in whose] == [of_job.events for of_job in whose]
+        kept = [identities.final(customer) for customer in kept] + [c for of_job in whose for c in of_job.events]
         # As read back from the log: of several rows of an id, the last one holds.
         owners |= {r["alias_id"]: Owner(r["customer_id"], r["linked_at"]) for r in identities.rows(now=0.0)}
         assert owners == identities.owners

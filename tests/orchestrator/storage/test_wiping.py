@@ -38,7 +38,7 @@ def test_files_hold_nothing_of_the_erased(tmp_path):
             gone = living.pop(draw.randrange(len(living)))
             with engine.begin() as connection:
                 erased = erase_customer(connection, gone, who="test", now=0.0)
-            assert dialect_of(engine).wipe(engine, erased.traces)
+            assert dialect_of(engine).wipe(engine, ids=erased.ids, texts=erased.texts)
             for file in tmp_path.iterdir():
                 assert gone.encode() not in file.read_bytes(), (turn, file.name)
     engine.dispose()
@@ -55,6 +55,15 @@ def test_traces_are_found_wherever_they_stand(tmp_path, where):
     assert holds_any(file, ['a "quoted" id'])
 
 
+@pytest.mark.parametrize("written", ["zoë", r"zo\u00eb"])
+def test_traces_are_found_however_json_writes_them(tmp_path, written):
+    file = tmp_path / "it"
+    file.write_text(f'{{"id": "{written}-2"}}', encoding="utf-8")
+    assert holds_any(file, ["zoë"])
+    assert holds_any(file, ["zoë-2"], whole=True)
+    assert not holds_any(file, ["zoë"], whole=True)
+
+
 def test_somebody_who_reads_on_prevents_it_and_that_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("orchestrator.storage.dialects._PATIENCE", 0.1)
     engine = open_database(f"sqlite:///{tmp_path / 'journey.db'}")
@@ -64,9 +73,29 @@ def test_somebody_who_reads_on_prevents_it_and_that_is_said(tmp_path, monkeypatc
         reader.exec_driver_sql("SELECT * FROM stated").all()
         with engine.begin() as connection:
             erased = erase_customer(connection, "jane-doe", who="test", now=0.0)
-        assert not dialect_of(engine).wipe(engine, erased.traces)
-    assert dialect_of(engine).wipe(engine, erased.traces)
+        assert not dialect_of(engine).wipe(engine, ids=erased.ids, texts=erased.texts)
+    assert dialect_of(engine).wipe(engine, ids=erased.ids, texts=erased.texts)
     assert b"jane-doe" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("body", "gone"),
+    [
+        ('{"of": "jane-doe-2"}', True),  # another id, of which this one is a part
+        ('{"friend": "jane-doe"}', False),
+        ('{"friend": "zo\\u00eb"}', False),
+        ('{"friend": "zoë"}', False),
+    ],
+)
+def test_an_id_that_somebody_elses_rows_say_is_not_called_gone(tmp_path, body, gone):
+    engine = open_database(f"sqlite:///{tmp_path / 'journey.db'}")
+    with engine.begin() as connection:
+        row = {"event_id": "e-1", "customer_id": "c-2", "type": "view", "timestamp": 1.0, "received_at": 1.0}
+        write_rows(connection, events, [{**row, "body": body}])
+        both = [erase_customer(connection, who, who="test", now=0.0) for who in ("jane-doe", "zoë")]
+    wiped = [dialect_of(engine).wipe(engine, ids=erased.ids, texts=erased.texts) for erased in both]
+    assert all(wiped) is gone
     engine.dispose()
 
 
@@ -78,7 +107,7 @@ def test_wiping_keeps_the_locks_by_which_processes_share_a_file(tmp_path):
         erased = erase_customer(connection, "jane-doe", who="test", now=0.0)
     with engine.connect() as kept:  # as a server's writer keeps one
         kept.rollback()
-        assert dialect_of(engine).wipe(engine, erased.traces)
+        assert dialect_of(engine).wipe(engine, ids=erased.ids, texts=erased.texts)
         look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM stated'); c.close()"
         subprocess.run([sys.executable, "-c", look, tmp_path / "journey.db"], check=True)
         assert (tmp_path / "journey.db-wal").exists()  # the last one to leave would remove it
