@@ -29,6 +29,7 @@ Fact = Mapping[str, Any]
 
 # Nothing was done, or what was done will be answered again; later it may work.
 AGAIN = frozenset({429, 502, 503, 504})
+_KEY = "Idempotency-Key"
 _LINE: TypeAdapter[BatchLine] = TypeAdapter(BatchLine)
 
 
@@ -70,6 +71,11 @@ class Call(Generic[Answer]):
     answer: type[Answer]
     body: bytes | None = None
     headers: Mapping[str, str] | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The idempotency key it is sent under, if it has one."""
+        return (self.headers or {}).get(_KEY)
 
     def result(self, status: int, content: bytes) -> Answer:
         """What an answer says.
@@ -160,7 +166,7 @@ def problem_of(status: int, content: bytes) -> Problem:
 def _post(path: str, body: Any, answer: type[Answer], *, key: str | None = None) -> Call[Answer]:
     headers = {"Content-Type": "application/json"}
     if key is not None:
-        headers["Idempotency-Key"] = key
+        headers[_KEY] = key
     return Call("POST", path, answer, json.dumps(body, default=_plain).encode(), headers)
 
 

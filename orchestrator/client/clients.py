@@ -16,7 +16,7 @@ from orchestrator.api.models.decisions import DecisionRecord, DecisionResponse, 
 from orchestrator.api.models.outcomes import FactsResponse
 from orchestrator.client import calls
 from orchestrator.client.calls import AGAIN, Answer, Asked, BatchLine, Call, Fact, Retries, Situation
-from orchestrator.client.errors import RefusedError, UnreachableError
+from orchestrator.client.errors import JourneyError, RefusedError, UnreachableError
 
 BATCH = "/v1/decisions/batch"
 _NDJSON = "application/x-ndjson"
@@ -101,23 +101,23 @@ class JourneyClient(_Client):
             RefusedError: the API refused.
             UnreachableError: it did not answer.
         """
-        return self._do(calls.decide(customer_id, key=key, **asked))
+        return self.repeat(calls.decide(customer_id, key=key, **asked))
 
     def explain(self, customer_id: str, **situation: Unpack[Situation]) -> Explanation:
         """Why, and why not; nothing is logged. Arguments and errors as `decide`."""
-        return self._do(calls.explain(customer_id, **situation))
+        return self.repeat(calls.explain(customer_id, **situation))
 
     def decision(self, decision_id: str) -> DecisionRecord:
         """A decision as logged, and what followed. Errors as `decide`."""
-        return self._do(calls.read_decision(decision_id))
+        return self.repeat(calls.read_decision(decision_id))
 
     def send_events(self, events: Iterable[Fact]) -> FactsResponse:
         """Tell what customers did, up to 1,000 at once; ids and times are added where missing. Errors as `decide`."""
-        return self._do(calls.send_events(events))
+        return self.repeat(calls.send_events(events))
 
     def send_outcomes(self, outcomes: Iterable[Fact]) -> FactsResponse:
         """Tell what followed decisions; see `send_events`."""
-        return self._do(calls.send_outcomes(outcomes))
+        return self.repeat(calls.send_outcomes(outcomes))
 
     def decide_many(
         self, requests: Iterable[Mapping[str, Any]], *, candidates: bool = False, key: str | None = None
@@ -127,31 +127,39 @@ class JourneyClient(_Client):
         Args:
             requests: each as the body of a single request.
             candidates: whether to rank what could have been chosen.
-            key: idempotency key: the same requests again under it get the first answers.
+            key: idempotency key: the same requests again under it get the first answers; made here if there is none.
 
         Raises:
             RefusedError: the API refused the whole call.
-            UnreachableError: it did not answer, or broke off; the same call again under the same `key` goes on.
+            UnreachableError: it did not answer, or broke off; the same requests again with `key=error.key` go on.
         """
+        key = key or uuid.uuid4().hex
         body, options = calls.batch_body(requests), _batch(key, candidates)
-        for attempt in range(1, self._retries.attempts + 1):
-            with _breaking_off(), self._http.stream("POST", BATCH, content=body, **options) as answer:
-                if answer.status_code == 200:
-                    yield from map(calls.batch_line, answer.iter_lines())
-                    return
-                answer.read()
-            time.sleep(self._again(answer, attempt))
+        with _telling(key=key):
+            for attempt in range(1, self._retries.attempts + 1):
+                with _breaking_off(), self._http.stream("POST", BATCH, content=body, **options) as answer:
+                    if answer.status_code == 200:
+                        yield from map(calls.batch_line, answer.iter_lines())
+                        return
+                    answer.read()
+                time.sleep(self._again(answer, attempt))
 
-    def _do(self, call: Call[Answer]) -> Answer:
-        for attempt in range(1, self._retries.attempts + 1):
-            try:
-                answer = self._http.request(call.method, call.path, content=call.body, headers=call.headers)
-            except httpx2.TransportError as error:
-                time.sleep(self._wait(call.path, attempt, error))
-                continue
-            if answer.status_code not in AGAIN:
-                return call.result(answer.status_code, answer.content)
-            time.sleep(self._wait(call.path, attempt, answer))
+    def repeat(self, call: Call[Answer]) -> Answer:
+        """Send once more what failed, with the same ids, so that it counts once. Errors as `decide`.
+
+        Args:
+            call: `JourneyError.call`.
+        """
+        with _telling(call=call, key=call.key):
+            for attempt in range(1, self._retries.attempts + 1):
+                try:
+                    answer = self._http.request(call.method, call.path, content=call.body, headers=call.headers)
+                except httpx2.TransportError as error:
+                    time.sleep(self._wait(call.path, attempt, error))
+                    continue
+                if answer.status_code not in AGAIN:
+                    return call.result(answer.status_code, answer.content)
+                time.sleep(self._wait(call.path, attempt, answer))
         raise AssertionError("the last attempt returns or raises")
 
 
@@ -169,55 +177,59 @@ class AsyncJourneyClient(_Client):
 
     async def decide(self, customer_id: str, *, key: str | None = None, **asked: Unpack[Asked]) -> DecisionResponse:
         """See `JourneyClient.decide`."""
-        return await self._do(calls.decide(customer_id, key=key, **asked))
+        return await self.repeat(calls.decide(customer_id, key=key, **asked))
 
     async def explain(self, customer_id: str, **situation: Unpack[Situation]) -> Explanation:
         """See `JourneyClient.explain`."""
-        return await self._do(calls.explain(customer_id, **situation))
+        return await self.repeat(calls.explain(customer_id, **situation))
 
     async def decision(self, decision_id: str) -> DecisionRecord:
         """See `JourneyClient.decision`."""
-        return await self._do(calls.read_decision(decision_id))
+        return await self.repeat(calls.read_decision(decision_id))
 
     async def send_events(self, events: Iterable[Fact]) -> FactsResponse:
         """See `JourneyClient.send_events`."""
-        return await self._do(calls.send_events(events))
+        return await self.repeat(calls.send_events(events))
 
     async def send_outcomes(self, outcomes: Iterable[Fact]) -> FactsResponse:
         """See `JourneyClient.send_outcomes`."""
-        return await self._do(calls.send_outcomes(outcomes))
+        return await self.repeat(calls.send_outcomes(outcomes))
 
     async def decide_many(
         self, requests: Iterable[Mapping[str, Any]], *, candidates: bool = False, key: str | None = None
     ) -> AsyncIterator[BatchLine]:
         """See `JourneyClient.decide_many`."""
+        key = key or uuid.uuid4().hex
         body, options = calls.batch_body(requests), _batch(key, candidates)
-        for attempt in range(1, self._retries.attempts + 1):
-            with _breaking_off():
-                async with self._http.stream("POST", BATCH, content=body, **options) as answer:
-                    if answer.status_code == 200:
-                        async for line in answer.aiter_lines():
-                            yield calls.batch_line(line)
-                        return
-                    await answer.aread()
-            await asyncio.sleep(self._again(answer, attempt))
+        with _telling(key=key):
+            for attempt in range(1, self._retries.attempts + 1):
+                with _breaking_off():
+                    async with self._http.stream("POST", BATCH, content=body, **options) as answer:
+                        if answer.status_code == 200:
+                            async for line in answer.aiter_lines():
+                                yield calls.batch_line(line)
+                            return
+                        await answer.aread()
+                await asyncio.sleep(self._again(answer, attempt))
 
-    async def _do(self, call: Call[Answer]) -> Answer:
-        for attempt in range(1, self._retries.attempts + 1):
-            try:
-                answer = await self._http.request(call.method, call.path, content=call.body, headers=call.headers)
-            except httpx2.TransportError as error:
-                await asyncio.sleep(self._wait(call.path, attempt, error))
-                continue
-            if answer.status_code not in AGAIN:
-                return call.result(answer.status_code, answer.content)
-            await asyncio.sleep(self._wait(call.path, attempt, answer))
+    async def repeat(self, call: Call[Answer]) -> Answer:
+        """See `JourneyClient.repeat`."""
+        with _telling(call=call, key=call.key):
+            for attempt in range(1, self._retries.attempts + 1):
+                try:
+                    answer = await self._http.request(call.method, call.path, content=call.body, headers=call.headers)
+                except httpx2.TransportError as error:
+                    await asyncio.sleep(self._wait(call.path, attempt, error))
+                    continue
+                if answer.status_code not in AGAIN:
+                    return call.result(answer.status_code, answer.content)
+                await asyncio.sleep(self._wait(call.path, attempt, answer))
         raise AssertionError("the last attempt returns or raises")
 
 
-def _batch(key: str | None, candidates: bool) -> dict[str, Any]:
-    """Headers and parameters of a batch; without a key of its own, what is tried again would be decided again."""
-    headers = {"Content-Type": _NDJSON, "Idempotency-Key": key or uuid.uuid4().hex}
+def _batch(key: str, candidates: bool) -> dict[str, Any]:
+    """Headers and parameters of a batch."""
+    headers = {"Content-Type": _NDJSON, "Idempotency-Key": key}
     return {"headers": headers, "params": {"candidates": str(candidates).lower()}}
 
 
@@ -226,4 +238,14 @@ def _breaking_off() -> Iterator[None]:
     try:
         yield
     except httpx2.TransportError as error:
-        raise UnreachableError(f"{BATCH}: {error}; the same call again under the same key goes on") from error
+        raise UnreachableError(f"{BATCH}: {error}; the same requests with key=error.key go on") from error
+
+
+@contextmanager
+def _telling(*, key: str | None, call: Call[Any] | None = None) -> Iterator[None]:
+    """What fails inside says what was asked, so that the caller can repeat just that."""
+    try:
+        yield
+    except JourneyError as error:
+        error.call, error.key = call, key
+        raise

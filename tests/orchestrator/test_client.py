@@ -11,7 +11,14 @@ import httpx2
 import pytest
 
 from orchestrator.api.models.decisions import BatchDecision, BatchRefusal
-from orchestrator.client import AsyncJourneyClient, JourneyClient, RefusedError, Retries, UnreachableError
+from orchestrator.client import (
+    AsyncJourneyClient,
+    JourneyClient,
+    JourneyError,
+    RefusedError,
+    Retries,
+    UnreachableError,
+)
 from tests.test_dependencies import loaded_by
 from tests.test_readme import example, run_python
 
@@ -157,7 +164,7 @@ def test_a_batch_that_breaks_off_says_how_to_go_on_and_a_busy_one_is_tried_again
     asked = [{"customer_id": "c-1"}]
     with (
         JourneyClient("http://t", transport=transport, retries=QUICK) as journey,
-        pytest.raises(UnreachableError, match="same key"),
+        pytest.raises(UnreachableError, match="the same requests with key="),
     ):
         list(journey.decide_many(asked, key="night"))
     assert [request.headers["Idempotency-Key"] for request in sent] == ["night"] * 2
@@ -184,3 +191,48 @@ def test_the_example_of_the_readme_runs(server):
     assert len(said) == 3
     assert "decision_id" in said[1]
     assert "problem" in said[2]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda journey: journey.send_events([{"customer_id": "c", "type": "purchase", "value": 9.0}]),
+        lambda journey: journey.send_outcomes([{"decision_id": "d", "type": "click"}]),
+        lambda journey: journey.decide("c"),
+    ],
+)
+@pytest.mark.parametrize("last", [httpx2.ReadTimeout("slow"), httpx2.Response(504, text="gateway timeout")])
+def test_what_failed_in_the_end_is_in_the_error_and_can_be_repeated_to_the_last_byte(ask, last):
+    transport, sent = scripted(*[last] * QUICK.attempts, httpx2.Response(403, text="enough"))
+    with JourneyClient("http://t", transport=transport, retries=QUICK) as journey:
+        with pytest.raises(JourneyError) as failed:
+            ask(journey)
+        with pytest.raises(RefusedError, match="enough"):
+            journey.repeat(failed.value.call)
+    assert len(sent) == QUICK.attempts + 1
+    assert len({(request.content, request.headers.get("Idempotency-Key")) for request in sent}) == 1
+    assert failed.value.key == sent[0].headers.get("Idempotency-Key")
+
+
+def test_what_failed_on_an_event_loop_can_be_repeated_too():
+    transport, sent = scripted(*[httpx2.ReadTimeout("slow")] * QUICK.attempts, httpx2.Response(200, json=DONE))
+
+    async def live():
+        async with AsyncJourneyClient("http://t", transport=transport, retries=QUICK) as journey:
+            with pytest.raises(UnreachableError) as failed:
+                await journey.send_events([{"customer_id": "c", "type": "visit"}])
+            return await journey.repeat(failed.value.call)
+
+    assert asyncio.run(live()).accepted == 1
+    assert len({request.content for request in sent}) == 1
+
+
+def test_a_batch_that_failed_tells_the_key_it_made():
+    transport, sent = scripted(*[httpx2.ReadTimeout("slow")] * QUICK.attempts)
+    with (
+        JourneyClient("http://t", transport=transport, retries=QUICK) as journey,
+        pytest.raises(UnreachableError) as failed,
+    ):
+        list(journey.decide_many([{"customer_id": "c"}]))
+    assert failed.value.key
+    assert {request.headers["Idempotency-Key"] for request in sent} == {failed.value.key}
