@@ -18,7 +18,7 @@ from orchestrator.api.deps import service_of
 from orchestrator.api.models.decisions import BatchRefusal, DecisionRequest
 from orchestrator.api.problems import ProblemError, problem_of, responses
 from orchestrator.api.requests import job_of
-from orchestrator.api.routes.decisions import KEY_PARAMETER, idempotency_key
+from orchestrator.api.routes.decisions import KEY_PARAMETER, idempotency_key, kept_key
 from orchestrator.api.spool import Spool
 from orchestrator.api.strict_json import check_media_type, too_large
 from orchestrator.service.errors import ServiceError
@@ -53,7 +53,7 @@ _READ = 65_536
             {
                 **KEY_PARAMETER,
                 "description": "Makes retrying safe: of the same lines sent again under the same key, those decided "
-                "before get their first answers.",
+                "before get their first answers. Each API key has its own.",
             }
         ],
         "requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
@@ -111,7 +111,8 @@ class _Batch:
         job = job_of(DecisionRequest.model_validate_json(text), self._service, candidates=self._candidates)
         if self._key is None:
             return job
-        return replace(job, key=f"{self._key}/{line}", fingerprint=digest(job.customer_id + job.request))
+        key = kept_key(self._http, self._key, line=line)
+        return replace(job, key=key, fingerprint=digest(job.customer_id + job.request))
 
     async def _decide(self, jobs: Sequence[DecisionJob]) -> Sequence[DecisionMade | ServiceError]:
         if not jobs:
