@@ -66,15 +66,18 @@ class _Client:
             raise RefusedError(calls.problem_of(failed.status_code, failed.content))
         raise UnreachableError(f"{call}: no answer after {attempt} attempts ({failed})") from failed
 
-    def _again(self, refused: httpx2.Response, attempt: int) -> float:
+    def _again(self, failed: httpx2.TransportError | httpx2.Response, attempt: int, *, begun: bool = False) -> float:
         """Seconds until a batch is tried again.
 
         Raises:
             RefusedError: that would not help.
+            UnreachableError: it was tried often enough; or lines had come already, which would come again.
         """
-        if refused.status_code not in AGAIN:
-            raise RefusedError(calls.problem_of(refused.status_code, refused.content))
-        return self._wait(BATCH, attempt, refused)
+        if begun:
+            raise UnreachableError(f"{BATCH}: {failed}; the same requests with key=error.key go on")
+        if isinstance(failed, httpx2.Response) and failed.status_code not in AGAIN:
+            raise RefusedError(calls.problem_of(failed.status_code, failed.content))
+        return self._wait(BATCH, attempt, failed)
 
 
 class JourneyClient(_Client):
@@ -125,7 +128,8 @@ class JourneyClient(_Client):
         """Decide for many customers in one call; a decision or a refusal per request, in order, as they come.
 
         Args:
-            requests: each as the body of a single request.
+            requests: each as the body of a single request. All are in memory until the last line has come, so that
+                they can be sent again: give a million of them in several calls.
             candidates: whether to rank what could have been chosen.
             key: idempotency key: the same requests again under it get the first answers; made here if there is none.
 
@@ -137,11 +141,18 @@ class JourneyClient(_Client):
         body, options = calls.batch_body(requests), _batch(key, candidates)
         with _telling(key=key):
             for attempt in range(1, self._retries.attempts + 1):
-                with _breaking_off(), self._http.stream("POST", BATCH, content=body, **options) as answer:
-                    if answer.status_code == 200:
-                        yield from map(calls.batch_line, answer.iter_lines())
-                        return
-                    answer.read()
+                begun = False
+                try:
+                    with self._http.stream("POST", BATCH, content=body, **options) as answer:
+                        if answer.status_code == 200:
+                            for line in answer.iter_lines():
+                                begun = True
+                                yield calls.batch_line(line)
+                            return
+                        answer.read()
+                except httpx2.TransportError as error:
+                    time.sleep(self._again(error, attempt, begun=begun))
+                    continue
                 time.sleep(self._again(answer, attempt))
 
     def repeat(self, call: Call[Answer]) -> Answer:
@@ -203,13 +214,18 @@ class AsyncJourneyClient(_Client):
         body, options = calls.batch_body(requests), _batch(key, candidates)
         with _telling(key=key):
             for attempt in range(1, self._retries.attempts + 1):
-                with _breaking_off():
+                begun = False
+                try:
                     async with self._http.stream("POST", BATCH, content=body, **options) as answer:
                         if answer.status_code == 200:
                             async for line in answer.aiter_lines():
+                                begun = True
                                 yield calls.batch_line(line)
                             return
                         await answer.aread()
+                except httpx2.TransportError as error:
+                    await asyncio.sleep(self._again(error, attempt, begun=begun))
+                    continue
                 await asyncio.sleep(self._again(answer, attempt))
 
     async def repeat(self, call: Call[Answer]) -> Answer:
@@ -231,14 +247,6 @@ def _batch(key: str, candidates: bool) -> dict[str, Any]:
     """Headers and parameters of a batch."""
     headers = {"Content-Type": _NDJSON, "Idempotency-Key": key}
     return {"headers": headers, "params": {"candidates": str(candidates).lower()}}
-
-
-@contextmanager
-def _breaking_off() -> Iterator[None]:
-    try:
-        yield
-    except httpx2.TransportError as error:
-        raise UnreachableError(f"{BATCH}: {error}; the same requests with key=error.key go on") from error
 
 
 @contextmanager

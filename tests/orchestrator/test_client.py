@@ -159,15 +159,66 @@ def test_an_answer_of_something_in_between_is_a_refusal_in_its_words():
         journey.decide("c-1")
 
 
-def test_a_batch_that_breaks_off_says_how_to_go_on_and_a_busy_one_is_tried_again():
-    transport, sent = scripted(busy(), httpx2.ConnectError("gone"))
-    asked = [{"customer_id": "c-1"}]
-    with (
-        JourneyClient("http://t", transport=transport, retries=QUICK) as journey,
-        pytest.raises(UnreachableError, match="the same requests with key="),
-    ):
-        list(journey.decide_many(asked, key="night"))
-    assert [request.headers["Idempotency-Key"] for request in sent] == ["night"] * 2
+class Broken(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """Some lines, and then no more."""
+
+    def __init__(self, *lines):
+        self._lines = lines
+
+    def __iter__(self):
+        yield from self._lines
+        raise httpx2.ReadError("reset")
+
+    async def __aiter__(self):
+        for line in self._lines:
+            yield line
+        raise httpx2.ReadError("reset")
+
+
+def all_lines(journey, asked, found):
+    """What `decide_many` answers, into `found`, by either client."""
+    if isinstance(journey, JourneyClient):
+        with journey:
+            found.extend(journey.decide_many(asked, key="night"))
+        return
+
+    async def live():
+        async with journey:
+            async for line in journey.decide_many(asked, key="night"):
+                found.append(line)
+
+    asyncio.run(live())
+
+
+EITHER = pytest.mark.parametrize("kind", [JourneyClient, AsyncJourneyClient])
+
+
+@EITHER
+def test_a_batch_is_tried_again_until_its_first_line_and_then_says_how_to_go_on(kind):
+    refused = json.dumps({"line": 1, "problem": PROBLEM}).encode() + b"\n"
+    transport, sent = scripted(
+        httpx2.ConnectError("refused"),
+        busy(),
+        httpx2.Response(200, stream=Broken()),
+        httpx2.Response(200, stream=Broken(refused)),
+    )
+    found = []
+    with pytest.raises(UnreachableError, match="the same requests with key=") as failed:
+        all_lines(kind("http://t", transport=transport, retries=QUICK), iter([{"customer_id": "c-1"}]), found)
+    assert failed.value.key == "night"
+    assert [line.line for line in found] == [1]
+    assert {(request.headers["Idempotency-Key"], request.content) for request in sent} == {
+        ("night", b'{"customer_id": "c-1"}\n')
+    }
+    assert len(sent) == 4
+
+
+@EITHER
+def test_a_batch_that_nobody_answers_says_how_often_it_was_tried(kind):
+    transport, sent = scripted(*[httpx2.ConnectError("refused")] * QUICK.attempts)
+    with pytest.raises(UnreachableError, match="no answer after 5 attempts"):
+        all_lines(kind("http://t", transport=transport, retries=QUICK), [{"customer_id": "c-1"}], [])
+    assert len(sent) == QUICK.attempts
 
 
 def test_waits_double_up_to_the_longest_and_clients_come_back_apart():
