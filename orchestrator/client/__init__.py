@@ -6,7 +6,7 @@ in the end is in the error, to be repeated later.
 
 from orchestrator.client.calls import Call, Retries
 from orchestrator.client.clients import AsyncJourneyClient, JourneyClient
-from orchestrator.client.errors import JourneyError, RefusedError, UnreachableError
+from orchestrator.client.errors import JourneyError, RefusedError, UnreachableError, UnreadableError
 
 __all__ = [
     "AsyncJourneyClient",
@@ -16,4 +16,5 @@ __all__ = [
     "RefusedError",
     "Retries",
     "UnreachableError",
+    "UnreadableError",
 ]

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Any, Unpack
 
 import httpx2
+from pydantic import ValidationError
 
 from orchestrator.api.models.decisions import DecisionRecord, DecisionResponse, Explanation
 from orchestrator.api.models.outcomes import FactsResponse
 from orchestrator.client import calls
 from orchestrator.client.calls import AGAIN, Answer, Asked, BatchLine, Call, Fact, Retries, Situation
-from orchestrator.client.errors import JourneyError, RefusedError, UnreachableError
+from orchestrator.client.errors import JourneyError, RefusedError, UnreachableError, UnreadableError
 
 BATCH = "/v1/decisions/batch"
 _NDJSON = "application/x-ndjson"
@@ -103,6 +104,7 @@ class JourneyClient(_Client):
         Raises:
             RefusedError: the API refused.
             UnreachableError: it did not answer.
+            UnreadableError: something else answered.
         """
         return self.repeat(calls.decide(customer_id, key=key, **asked))
 
@@ -251,9 +253,16 @@ def _batch(key: str, candidates: bool) -> dict[str, Any]:
 
 @contextmanager
 def _telling(*, key: str | None, call: Call[Any] | None = None) -> Iterator[None]:
-    """What fails inside says what was asked, so that the caller can repeat just that."""
+    """What fails inside is an error of ours, and says what was asked, so that the caller can repeat just that."""
     try:
-        yield
+        try:
+            yield
+        except (httpx2.RequestError, ValidationError) as error:
+            path = call.path if call else BATCH
+            raise UnreadableError(
+                f"{path}: what answered is not the decision API, or of another version ({type(error).__name__}); see "
+                "what stands between this program and the API"
+            ) from error
     except JourneyError as error:
         error.call, error.key = call, key
         raise

@@ -18,6 +18,7 @@ from orchestrator.client import (
     RefusedError,
     Retries,
     UnreachableError,
+    UnreadableError,
 )
 from tests.test_dependencies import loaded_by
 from tests.test_readme import example, run_python
@@ -287,3 +288,32 @@ def test_a_batch_that_failed_tells_the_key_it_made():
         list(journey.decide_many([{"customer_id": "c"}]))
     assert failed.value.key
     assert {request.headers["Idempotency-Key"] for request in sent} == {failed.value.key}
+
+
+STRANGE = [
+    lambda: httpx2.Response(200, text="<h1>Please log in</h1>"),
+    lambda: httpx2.Response(200, json={"accepted": "many"}),
+    lambda: httpx2.Response(200, stream=httpx2.ByteStream(b"not gzip"), headers={"Content-Encoding": "gzip"}),
+]
+
+
+@EITHER
+@pytest.mark.parametrize("strange", STRANGE)
+def test_an_answer_that_is_not_the_apis_is_an_error_of_the_clients_own(kind, strange):
+    transport, sent = scripted(strange(), strange())
+    with pytest.raises(UnreadableError, match="/v1/decisions/batch") as failed:
+        all_lines(kind("http://t", transport=transport), [{"customer_id": "c-1"}], [])
+    assert failed.value.key == "night"
+
+    async def live():
+        async with AsyncJourneyClient("http://t", transport=transport) as journey:
+            await journey.decide("c-1", key="k")
+
+    def wait():
+        with JourneyClient("http://t", transport=transport) as journey:
+            journey.decide("c-1", key="k")
+
+    with pytest.raises(UnreadableError, match="/v1/decisions") as failed:
+        wait() if kind is JourneyClient else asyncio.run(live())
+    assert failed.value.call.key == "k"
+    assert len(sent) == 2
