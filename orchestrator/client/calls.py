@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypedDict, TypeVar, Unpack
+from urllib.parse import quote
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -125,8 +126,14 @@ def explain(customer_id: str, **situation: Unpack[Situation]) -> Call[Explanatio
 
 
 def read_decision(decision_id: str) -> Call[DecisionRecord]:
-    """`GET /v1/decisions/{id}`."""
-    return Call("GET", f"/v1/decisions/{decision_id}", DecisionRecord)
+    """`GET /v1/decisions/{id}`.
+
+    Raises:
+        ValueError: no decision has such an id, and it would lead to another path.
+    """
+    if decision_id in ("", ".", ".."):
+        raise ValueError(f"decision_id = {decision_id!r}: no decision is named so; use one that `decide` answered")
+    return Call("GET", f"/v1/decisions/{quote(decision_id, safe='')}", DecisionRecord)
 
 
 def send_events(events: Iterable[Fact]) -> Call[FactsResponse]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -317,3 +318,19 @@ def test_an_answer_that_is_not_the_apis_is_an_error_of_the_clients_own(kind, str
         wait() if kind is JourneyClient else asyncio.run(live())
     assert failed.value.call.key == "k"
     assert len(sent) == 2
+
+
+@pytest.mark.parametrize("decision_id", ["../customers/c-1", "a/b?c#d", "%2e%2e"])
+def test_an_id_never_leads_to_another_path(decision_id):
+    transport, sent = scripted(httpx2.Response(404, text="none"))
+    with JourneyClient("http://t", transport=transport) as journey, pytest.raises(RefusedError):
+        journey.decision(decision_id)
+    assert sent[0].url.raw_path == b"/v1/decisions/" + quote(decision_id, safe="").encode()
+
+
+@pytest.mark.parametrize("decision_id", ["", ".", ".."])
+def test_what_cannot_be_an_id_is_not_asked_for(decision_id):
+    transport, sent = scripted()
+    with JourneyClient("http://t", transport=transport) as journey, pytest.raises(ValueError, match="decision_id"):
+        journey.decision(decision_id)
+    assert sent == []
