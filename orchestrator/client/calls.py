@@ -41,7 +41,7 @@ class Retries:
     Attributes:
         attempts: of one call, the first included.
         first_wait: seconds before the second; each later one waits twice as long as the one before.
-        longest_wait: seconds at most; if the API asks for more (`Retry-After`), the call ends.
+        longest_wait: seconds at most, of its own; if the API asks for more (`Retry-After`), the call ends.
     """
 
     attempts: int = 5
@@ -51,7 +51,8 @@ class Retries:
     def wait(self, attempt: int, retry_after: str | None) -> float | None:
         """Seconds to wait after the attempt of this number, from 1; none to give up.
 
-        Clients that were refused together come back apart: a wait is drawn between half of it and all.
+        Clients that were refused together come back apart: a wait is drawn between half of it and all, and added to
+        what the API asks for.
         """
         if attempt >= self.attempts:
             return None
@@ -60,7 +61,7 @@ class Retries:
         asked = _seconds(retry_after)
         if asked is not None and asked > self.longest_wait:
             return None
-        return max(drawn, asked or 0.0)
+        return drawn + (asked or 0.0)
 
 
 @dataclass(frozen=True)
