@@ -12,6 +12,7 @@ import pytest
 from orchestrator.profiles import Events, ProfileSchema
 from orchestrator.service.job_sizes import bytes_of
 from orchestrator.service.jobs import DecisionJob, EventsJob, Outcome, OutcomesJob
+from orchestrator.wire.segment import SegmentReader
 from tests.orchestrator.service.locks import locked
 
 
@@ -119,7 +120,32 @@ def test_sizes_of_jobs_are_about_what_they_take(retailer):
         made = [Outcome(f"o-{i}-{j}", f"d-{i}", "click", 0.0, float(i), json.dumps({"n": i + j})) for j in range(20)]
         return OutcomesJob(made)
 
-    for make in (decision, event, outcome):
+    def translated(i, *messages):
+        found = SegmentReader(retailer, schema).read(messages, received=float(i + 10**9))
+        return EventsJob(found.events, found.bodies, texts=found.texts, raw=found.raw, links=found.links)
+
+    def odd(i):
+        return translated(
+            i, {"type": "track", "messageId": f"m-{i}", "userId": "c", "event": "?", "properties": "x" * 50_000}
+        )
+
+    def small_and_odd(i):
+        return translated(i, {"type": "track", "messageId": f"m-{i}", "userId": "c", "event": "?"})
+
+    def odd_traits(i):
+        return translated(
+            i, {"type": "identify", "userId": "c", "traits": {f"timezone{i}": "x", "timezone": "y" * 20_000}}
+        )
+
+    def linked(i):
+        pairs = [{"type": "alias", "previousId": f"an-{i}-{j}", "userId": f"c-{i}-{j}"} for j in range(100)]
+        return translated(i, *pairs)
+
+    def stated(i):
+        texts = [{"first_name": f"{i} {j}".rjust(90)} for j in range(20)]
+        return replace(event(i), texts=texts)
+
+    for make in (decision, event, outcome, odd, small_and_odd, odd_traits, linked, stated):
         make(0)
         tracemalloc.start()
         try:
