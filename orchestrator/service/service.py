@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -201,6 +202,14 @@ class Service:
             OverloadedError: too many do already.
         """
         self._gatherer.refuse_if_full(size)
+
+    def holding(self, size: int) -> AbstractContextManager[None]:
+        """Take up room for so many bytes, while a request is being received or read.
+
+        Raises:
+            OverloadedError: there is none.
+        """
+        return self._gatherer.holding(size)
 
     async def decide(self, job: DecisionJob) -> DecisionMade:
         """Decide; durable when this returns.
