@@ -34,6 +34,14 @@ def bytes_of(job: Job) -> int:
             return _OUTCOME * len(job.outcomes) + sum(len(outcome.body) for outcome in job.outcomes)
 
 
-def decisions_of(job: Job) -> int:
-    """How many requests a job stands for: one transaction is to have so many, whoever sent them."""
-    return len(job.jobs) if isinstance(job, DecisionsJob) else 1
+def weight_of(job: Job) -> int:
+    """How many decisions or facts a job holds: one transaction is to have so many, whoever sent them."""
+    match job:
+        case DecisionsJob():
+            return len(job.jobs)
+        case EventsJob():
+            return max(1, len(job.bodies) + len(job.raw))
+        case OutcomesJob():
+            return max(1, len(job.outcomes))
+        case _:
+            return 1

@@ -34,7 +34,7 @@ from orchestrator.service.errors import (
 )
 from orchestrator.service.explaining import Contribution, Explained, Explainer, contributions
 from orchestrator.service.gathering import Gatherer
-from orchestrator.service.job_sizes import bytes_of, decisions_of
+from orchestrator.service.job_sizes import bytes_of, weight_of
 from orchestrator.service.jobs import (
     Answer,
     DecisionJob,
@@ -150,7 +150,7 @@ class Service:
             capacity=self._operations.queue_requests,
             capacity_bytes=self._operations.queue_bytes,
             bytes_of=bytes_of,
-            weight_of=decisions_of,
+            weight_of=weight_of,
             patience=self._operations.request_timeout_seconds,
             observe=self.metrics.gathered,
             around=self._around,
