@@ -25,6 +25,8 @@ class _HeadTooLargeError(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """HTTP/1.1 as uvicorn speaks it, with a bounded head, and no patience with clients that do not go on.
 
+    Going on is sending what was begun, and reading what was asked for.
+
     What is wrong with a request that cannot even be read is told as a problem document too.
     """
 
@@ -39,6 +41,8 @@ class BoundedProtocol(HttpToolsProtocol):
         # Since when the client owes us something; none while we owe it an answer.
         self._since: float | None = None
         self._watch: asyncio.TimerHandle | None = None
+        # Bytes the client had not read, and since when they have been as many; none where it had read all.
+        self._unread: tuple[int, float] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request, unless there are too many connections."""
@@ -143,7 +147,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _look(self) -> None:
         """Close if the client has kept us waiting; while we let it wait, time does not count."""
         now = self.loop.time()
+        if self._reads_nothing(now):
+            self.transport.abort()  # closing would wait until it has read
+            return
         if self.transport.is_closing():
+            self._watch = self.loop.call_later(self.patience, self._look)  # for the rest of what it was answered
             return
         if (
             self._since is None
@@ -157,3 +165,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._watch = self.loop.call_later(due - now, self._look)
+
+    def _reads_nothing(self, now: float) -> bool:
+        """Whether the client has let an answer lie for too long."""
+        unread = self.transport.get_write_buffer_size()
+        if not unread:
+            self._unread = None
+        elif self._unread is None or self._unread[0] != unread:
+            self._unread = unread, now
+        return self._unread is not None and now - self._unread[1] >= self.patience

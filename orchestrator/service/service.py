@@ -280,7 +280,7 @@ class Service:
         return found
 
     async def export_customer(self, customer_id: str, *, who: str) -> Iterator[dict[str, Any]]:
-        """Everything held about a customer, row by row; iterating reads the database.
+        """Everything held about a customer, row by row; iterating reads the database, so do it at once.
 
         Raises:
             UnknownCustomerError: nothing is.
@@ -383,8 +383,11 @@ class Service:
             raise StorageUnavailableError("the database refused the write") from error
 
     def _exported(self, customer_id: str) -> Iterator[dict[str, Any]]:
-        with self._seeing_one_moment() as connection:
-            yield from export_customer(connection, self.schema, customer_id)
+        try:
+            with self._seeing_one_moment() as connection:
+                yield from export_customer(connection, self.schema, customer_id)
+        except SQLAlchemyError as error:
+            raise StorageUnavailableError("the database cannot be read") from error
 
     def _seeing_one_moment(self) -> Connection:
         return self._engine.connect().execution_options(**dialect_of(self._engine).snapshot())

@@ -16,7 +16,13 @@ from orchestrator.api.connections import MOST_HEAD, BoundedProtocol
 
 
 async def echo(scope, receive, send):
-    """Answers with the length of the body."""
+    """Answers with the length of the body; at /much with more than fits into any buffer."""
+    if scope["path"] == "/much":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(MUCH):
+            await send({"type": "http.response.body", "body": bytes(2**20), "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return
     size, more = 0, True
     while more:
         message = await receive()
@@ -26,6 +32,9 @@ async def echo(scope, receive, send):
     body = str(size).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
+
+
+MUCH = 50
 
 
 @contextmanager
@@ -174,3 +183,22 @@ def test_more_connections_than_there_may_be_are_refused_and_the_others_go_on():
                     return
             time.sleep(0.05)
         raise AssertionError("nobody is let in any more")
+
+
+@pytest.mark.parametrize("connection", [b"", b"connection: close\r\n"])
+def test_a_client_that_does_not_read_its_answer_is_left(impatient, connection):
+    with impatient() as client:
+        client.sendall(b"GET /much HTTP/1.1\r\nhost: t\r\n" + connection + b"\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        time.sleep(1.5)
+        assert len(answer_on(client)) < MUCH * 2**20
+
+
+def test_a_client_that_reads_its_answer_slowly_gets_all_of_it(impatient):
+    with impatient() as client:
+        client.sendall(b"GET /much HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n")
+        size = 0
+        while piece := client.recv(2**18):
+            size += len(piece)
+            time.sleep(0.01)
+        assert size > MUCH * 2**20
