@@ -79,6 +79,7 @@ def create_app(
         async with Service(settings, tracer_provider=tracer_provider) as service:
             app.state.service = service
             app.state.keys = service.keys
+            app.state.disk_room = batch.disk_room()
             if not dev:
                 await asyncio.to_thread(service.keys.start)
             try:

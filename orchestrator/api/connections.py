@@ -14,6 +14,8 @@ from orchestrator.api.security_headers import ALWAYS, NOTHING
 MOST_HEAD = 32_768
 # Seconds for a whole head, and between two pieces of a body.
 PATIENCE = 30.0
+# At once, idle ones too: each may hold a head and 64 KiB of a body that nobody has asked for yet.
+MOST_CONNECTIONS = 4096
 
 
 class _HeadTooLargeError(Exception):
@@ -23,10 +25,13 @@ class _HeadTooLargeError(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """HTTP/1.1 as uvicorn speaks it, with a bounded head, and no patience with clients that do not go on.
 
+    Going on is sending what was begun, and reading what was asked for.
+
     What is wrong with a request that cannot even be read is told as a problem document too.
     """
 
     patience = PATIENCE
+    most = MOST_CONNECTIONS
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -36,10 +41,22 @@ class BoundedProtocol(HttpToolsProtocol):
         # Since when the client owes us something; none while we owe it an answer.
         self._since: float | None = None
         self._watch: asyncio.TimerHandle | None = None
+        # Bytes the client had not read, and since when they have been as many; none where it had read all.
+        self._unread: tuple[int, float] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request."""
+        """Begin to wait for the first request, unless there are too many connections."""
         super().connection_made(transport)
+        if len(self.connections) > self.most:
+            self._refuse(
+                503,
+                b"Service Unavailable",
+                "too-many-connections",
+                f"there are {self.most} connections already",
+                "use connections again, and wait for the seconds in Retry-After before opening another",
+                (b"retry-after", b"1"),
+            )
+            return
         self._since = self.loop.time()
         self._watch = self.loop.call_later(self.patience, self._look)
 
@@ -85,14 +102,27 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - it says the same always
         """Tell what is wrong with a request that cannot be read, and close."""
         if self._too_large:
-            status, reason, kind = 431, b"Request Header Fields Too Large", "header-too-large"
-            detail, fix = f"the request's headers are larger than {MOST_HEAD} bytes", "send less in headers and query"
+            self._refuse(
+                431,
+                b"Request Header Fields Too Large",
+                "header-too-large",
+                f"the request's headers are larger than {MOST_HEAD} bytes",
+                "send less in headers and query",
+            )
         else:
-            status, reason, kind = 400, b"Bad Request", "malformed-http"
-            detail, fix = "this is not HTTP/1.1", "check the client, and that it speaks HTTP and not HTTPS"
-        problem = {
+            self._refuse(
+                400,
+                b"Bad Request",
+                "malformed-http",
+                "this is not HTTP/1.1",
+                "check the client, and that it speaks HTTP and not HTTPS",
+            )
+
+    def _refuse(self, status: int, reason: bytes, kind: str, detail: str, fix: str, *more: tuple[bytes, bytes]) -> None:
+        """Answer a problem to what is no request for the application, and close."""
+        problem: dict[str, object] = {
             "type": f"urn:journey:problem:{kind}",
-            "title": "Malformed request",
+            "title": "Temporarily unavailable" if status == 503 else "Malformed request",
             "status": status,
             "detail": detail,
             "fix": fix,
@@ -108,6 +138,7 @@ class BoundedProtocol(HttpToolsProtocol):
             (b"content-type", b"application/problem+json"),
             (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),
+            *more,
         ]
         lines = [b"HTTP/1.1 %d %s" % (status, reason), *(name + b": " + value for name, value in headers)]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
@@ -116,7 +147,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _look(self) -> None:
         """Close if the client has kept us waiting; while we let it wait, time does not count."""
         now = self.loop.time()
+        if self._reads_nothing(now):
+            self.transport.abort()  # closing would wait until it has read
+            return
         if self.transport.is_closing():
+            self._watch = self.loop.call_later(self.patience, self._look)  # for the rest of what it was answered
             return
         if (
             self._since is None
@@ -130,3 +165,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._watch = self.loop.call_later(due - now, self._look)
+
+    def _reads_nothing(self, now: float) -> bool:
+        """Whether the client has let an answer lie for too long."""
+        unread = self.transport.get_write_buffer_size()
+        if not unread:
+            self._unread = None
+        elif self._unread is None or self._unread[0] != unread:
+            self._unread = unread, now
+        return self._unread is not None and now - self._unread[1] >= self.patience

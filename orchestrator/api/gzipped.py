@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import zlib
 
+# Of one body. SDKs send one; and what follows a member is copied to be looked at.
+MOST_MEMBERS = 8
+
 
 class TooLargeError(Exception):
     """There is more inside than allowed."""
@@ -18,10 +21,13 @@ def gunzip(packed: bytes, *, limit: int) -> bytes:
 
     Raises:
         TooLargeError: it would be more; little more than the limit was unpacked.
-        ValueError: it is not gzip, or is cut off.
+        ValueError: it is not gzip, is cut off, or has too many members.
     """
-    parts, room = [], limit
+    parts: list[bytes] = []
+    room = limit
     while packed:
+        if len(parts) == MOST_MEMBERS:
+            raise ValueError(f"it is gzip of more than {MOST_MEMBERS} members: pack it as one")
         unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
         try:
             part = unpacker.decompress(packed, room + 1)

@@ -14,6 +14,9 @@ from pydantic_core import from_json
 from orchestrator.api.problems import ProblemError, invalid_body, refusal_problem
 from orchestrator.service.errors import ServiceError
 
+# Bytes of a body that most often comes in one piece with its head, and is not worth the room it would take up.
+_SMALL = 4096
+
 
 class StrictJsonRequest(Request):
     """A request whose body is refused when too large, not JSON, or not finite."""
@@ -35,17 +38,26 @@ class StrictJsonRequest(Request):
         """The body as it was sent, which may be empty.
 
         Raises:
-            ProblemError: 413 before more than the limit is held in memory; 415 for another media type.
+            ProblemError: 413 before more than the limit is held in memory; 415 for another media type; 503 when too
+                much is waiting or being received already.
         """
         limit = self.app.state.max_body_bytes
-        declared = self.headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > limit:
+        declared = self.headers.get("content-length")
+        if declared is not None and (not declared.isdigit() or int(declared) > limit):
             raise too_large(limit)
+        size = limit if declared is None else int(declared)
+        service = self.app.state.service
         # Before it is in memory: what would be refused in the end need not be read.
         try:
-            self.app.state.service.check_room(int(declared))
+            if size <= _SMALL:
+                service.check_room(size)
+                return await self._received(limit)
+            with service.holding(size):
+                return await self._received(limit)
         except ServiceError as refusal:  # which FastAPI would take for a body it cannot read
             raise refusal_problem(refusal) from refusal
+
+    async def _received(self, limit: int) -> bytes:
         chunks, size = [], 0
         async for chunk in self.stream():
             size += len(chunk)

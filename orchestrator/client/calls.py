@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypedDict, TypeVar, Unpack
+from urllib.parse import quote
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -30,6 +31,7 @@ Fact = Mapping[str, Any]
 
 # Nothing was done, or what was done will be answered again; later it may work.
 AGAIN = frozenset({429, 502, 503, 504})
+_KEY = "Idempotency-Key"
 _LINE: TypeAdapter[BatchLine] = TypeAdapter(BatchLine)
 
 
@@ -40,7 +42,7 @@ class Retries:
     Attributes:
         attempts: of one call, the first included.
         first_wait: seconds before the second; each later one waits twice as long as the one before.
-        longest_wait: seconds at most; if the API asks for more (`Retry-After`), the call ends.
+        longest_wait: seconds at most, of its own; if the API asks for more (`Retry-After`), the call ends.
     """
 
     attempts: int = 5
@@ -50,7 +52,8 @@ class Retries:
     def wait(self, attempt: int, retry_after: str | None) -> float | None:
         """Seconds to wait after the attempt of this number, from 1; none to give up.
 
-        Clients that were refused together come back apart: a wait is drawn between half of it and all.
+        Clients that were refused together come back apart: a wait is drawn between half of it and all, and added to
+        what the API asks for.
         """
         if attempt >= self.attempts:
             return None
@@ -59,7 +62,7 @@ class Retries:
         asked = _seconds(retry_after)
         if asked is not None and asked > self.longest_wait:
             return None
-        return max(drawn, asked or 0.0)
+        return drawn + (asked or 0.0)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,11 @@ class Call(Generic[Answer]):
     answer: type[Answer]
     body: bytes | None = None
     headers: Mapping[str, str] | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The idempotency key it is sent under, if it has one."""
+        return (self.headers or {}).get(_KEY)
 
     def result(self, status: int, content: bytes) -> Answer:
         """What an answer says.
@@ -122,8 +130,14 @@ def explain(customer_id: str, **situation: Unpack[Situation]) -> Call[Explanatio
 
 
 def read_decision(decision_id: str) -> Call[DecisionRecord]:
-    """`GET /v1/decisions/{id}`."""
-    return Call("GET", f"/v1/decisions/{decision_id}", DecisionRecord)
+    """`GET /v1/decisions/{id}`.
+
+    Raises:
+        ValueError: no decision has such an id, and it would lead to another path.
+    """
+    if decision_id in ("", ".", ".."):
+        raise ValueError(f"decision_id = {decision_id!r}: no decision is named so; use one that `decide` answered")
+    return Call("GET", f"/v1/decisions/{quote(decision_id, safe='')}", DecisionRecord)
 
 
 def send_events(events: Iterable[Fact]) -> Call[FactsResponse]:
@@ -173,7 +187,7 @@ def problem_of(status: int, content: bytes) -> Problem:
 def _with_body(method: str, path: str, body: Any, answer: type[Answer], *, key: str | None = None) -> Call[Answer]:
     headers = {"Content-Type": "application/json"}
     if key is not None:
-        headers["Idempotency-Key"] = key
+        headers[_KEY] = key
     return Call(method, path, answer, json.dumps(body, default=_plain).encode(), headers)
 
 

@@ -15,8 +15,8 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -106,7 +106,7 @@ class Gatherer(Generic[Job, Result]):
         self._observe = observe
         self._around = around
         self._waiting: list[_Waiting] = []
-        self._held_bytes = 0  # of what waits, and of the batch being handled
+        self._held_bytes = 0  # of what is being received, of what waits, and of the batch being handled
         self._taken: Sequence[_Waiting] = ()
         self._busy_since = 0.0
         self._seconds_per_job = 0.0
@@ -159,6 +159,20 @@ class Gatherer(Generic[Job, Result]):
         what = f"{len(self._waiting)} requests" if many else f"{self._held_bytes} bytes of requests"
         seconds = self._seconds_to_drain()
         raise OverloadedError(f"{what} are waiting; send the request again in {seconds} s", retry_after=seconds)
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Take up room for so many bytes of what is no job yet.
+
+        Raises:
+            OverloadedError: there is none; it says when there should be.
+        """
+        self.refuse_if_full(size)
+        self._held_bytes += size
+        try:
+            yield
+        finally:
+            self._held_bytes -= size
 
     async def submit(self, job: Job) -> Result:
         """Queue a job and wait until it is handled and durable.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +34,7 @@ from orchestrator.service.errors import (
 )
 from orchestrator.service.explaining import Contribution, Explained, Explainer, contributions
 from orchestrator.service.gathering import Gatherer
-from orchestrator.service.job_sizes import bytes_of, decisions_of
+from orchestrator.service.job_sizes import bytes_of, weight_of
 from orchestrator.service.jobs import (
     Answer,
     DecisionJob,
@@ -157,7 +158,7 @@ class Service:
             capacity=self._operations.queue_requests,
             capacity_bytes=self._operations.queue_bytes,
             bytes_of=bytes_of,
-            weight_of=decisions_of,
+            weight_of=weight_of,
             patience=self._operations.request_timeout_seconds,
             observe=self.metrics.gathered,
             around=self._around,
@@ -209,6 +210,14 @@ class Service:
             OverloadedError: too many do already.
         """
         self._gatherer.refuse_if_full(size)
+
+    def holding(self, size: int) -> AbstractContextManager[None]:
+        """Take up room for so many bytes, while a request is being received or read.
+
+        Raises:
+            OverloadedError: there is none.
+        """
+        return self._gatherer.holding(size)
 
     async def decide(self, job: DecisionJob) -> DecisionMade:
         """Decide; durable when this returns.
@@ -283,7 +292,7 @@ class Service:
         return found
 
     async def export_customer(self, customer_id: str, *, who: str) -> Iterator[dict[str, Any]]:
-        """Everything held about a customer, row by row; iterating reads the database.
+        """Everything held about a customer, row by row; iterating reads the database, so do it at once.
 
         Raises:
             UnknownCustomerError: nothing is.
@@ -393,8 +402,11 @@ class Service:
             raise StorageUnavailableError("the database refused the write") from error
 
     def _exported(self, customer_id: str) -> Iterator[dict[str, Any]]:
-        with self._seeing_one_moment() as connection:
-            yield from export_customer(connection, self.schema, customer_id)
+        try:
+            with self._seeing_one_moment() as connection:
+                yield from export_customer(connection, self.schema, customer_id)
+        except SQLAlchemyError as error:
+            raise StorageUnavailableError("the database cannot be read") from error
 
     def _seeing_one_moment(self) -> Connection:
         return self._engine.connect().execution_options(**dialect_of(self._engine).snapshot())

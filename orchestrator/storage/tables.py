@@ -115,7 +115,7 @@ decisions = Table(
 idempotency = Table(
     "idempotency",
     metadata,
-    Column("key", String, primary_key=True),
+    Column("key", String, primary_key=True, comment="who asked, a space, what was sent; of a batch `who/line`"),
     Column("fingerprint", String, nullable=False, comment="digest of the request the key was first used with"),
     Column("decision_id", String, ForeignKey("decisions.decision_id"), nullable=False),
     Index("idempotency_of_decision", "decision_id"),

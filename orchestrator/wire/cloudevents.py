@@ -29,6 +29,14 @@ MEDIA_TYPE, BATCH_MEDIA_TYPE = "application/cloudevents+json", "application/clou
 _PREFIX = "ce-"
 # Fields of our events that are attributes there; the others are in the data.
 _ATTRIBUTES = {"event_id": "id", "type": "type", "timestamp": "time"}
+# Headers that binary mode has others for (HTTP binding 3.1.1 and 3.1.2), so that there could be two truths.
+_SAID_ELSEWHERE = {
+    f"{_PREFIX}datacontenttype": "Content-Type",
+    f"{_PREFIX}data": "the body",
+    f"{_PREFIX}data_base64": "the body",
+}
+# Characters quoted of what is wrong.
+_QUOTED = 60
 _JSON = re.compile(r"(application|text)/([a-z0-9.\-]+\+)?json", re.IGNORECASE)
 
 
@@ -49,7 +57,7 @@ def content_mode(headers: Mapping[str, str]) -> Mode | None:
         return "batch"
     if media_type.startswith("application/cloudevents"):
         fix = f"send {MEDIA_TYPE} or {BATCH_MEDIA_TYPE}"
-        raise WireError([WireFault("header Content-Type", f"{given!r} is of a format not read here", fix)])
+        raise WireError([WireFault("header Content-Type", f"{_quoted(given)} is of a format not read here", fix)])
     return "binary" if f"{_PREFIX}specversion" in headers else None
 
 
@@ -65,14 +73,23 @@ def from_headers(headers: Sequence[tuple[str, str]], body: bytes) -> dict[str, A
     """
     event: dict[str, Any] = {}
     faults = []
+    names = set()
     for name, value in headers:
-        if name == "content-type":
+        if name != "content-type" and not name.startswith(_PREFIX):
+            continue
+        field = "header Content-Type" if name == "content-type" else f"header {name}"
+        if name in names:
+            faults.append(WireFault(field, "is there twice", "send it once"))
+        elif name in _SAID_ELSEWHERE:
+            faults.append(WireFault(field, f"is said by {_SAID_ELSEWHERE[name]} in binary mode", "remove it"))
+        elif name == "content-type":
             event["datacontenttype"] = value
-        elif name.startswith(_PREFIX):
+        else:
             try:
                 event[name.removeprefix(_PREFIX)] = _unquoted(value)
             except UnicodeDecodeError:
-                faults.append(WireFault(f"header {name}", "is not UTF-8 once percent-decoded", "encode it as UTF-8"))
+                faults.append(WireFault(field, "is not UTF-8 once percent-decoded", "encode it as UTF-8"))
+        names.add(name)
     if faults:
         raise WireError(faults)
     if body:
@@ -151,10 +168,10 @@ class _Reader:
             self._fault("", f"is a {type(self._event).__name__}", "send a JSON object")
             return {}
         if (version := self._event.get("specversion")) != "1.0":
-            self._fault("specversion", f"is {version!r}" if version else "is missing", "send CloudEvents 1.0")
+            self._fault("specversion", f"is {_quoted(version)}" if version else "is missing", "send CloudEvents 1.0")
         identity, source = self._text("id"), self._text("source")
         if re.search(r"\s", source):
-            self._fault("source", f"{source!r} is no URI reference", "leave out the spaces")
+            self._fault("source", f"{_quoted(source)} is no URI reference", "leave out the spaces")
         record: dict[str, Any] = dict(self._data())
         for ours, theirs in _ATTRIBUTES.items():
             if ours in record:
@@ -178,7 +195,7 @@ class _Reader:
         if value is None:
             self._fault(name, "is missing", "add this attribute")
         elif not isinstance(value, str) or not value.strip() or re.search(r"[\x00-\x1f\x7f]", value):
-            self._fault(name, f"{value!r} is no printable text", "send a text")
+            self._fault(name, f"{_quoted(value)} is no printable text", "send a text")
         else:
             return value
         return ""
@@ -187,8 +204,8 @@ class _Reader:
         name = self._text("type")
         ours = types.get(name, name.rpartition(".")[2])
         if name and ours not in EVENT_TYPES:
-            hint = suggestion(name, EVENT_TYPES)
-            self._fault("type", f"unknown {name!r}", f"{hint}; or name it under `cloudevents` in events.yaml")
+            hint = suggestion(name[:_QUOTED], EVENT_TYPES)
+            self._fault("type", f"unknown {_quoted(name)}", f"{hint}; or name it under `cloudevents` in events.yaml")
         return ours
 
     def _data(self) -> Mapping[str, Any]:
@@ -229,7 +246,7 @@ def _data(event: Mapping[str, Any]) -> Any:
 def _refuse_other_data(event: Mapping[str, Any], field: str) -> None:
     given = event.get("datacontenttype")
     if given is not None and not (isinstance(given, str) and _JSON.fullmatch(given.partition(";")[0].strip())):
-        raise WireError([WireFault(field, f"{given!r} is not read here", "send data as application/json")])
+        raise WireError([WireFault(field, f"{_quoted(given)} is not read here", "send data as application/json")])
 
 
 def _json(body: bytes, field: str) -> Any:
@@ -237,6 +254,12 @@ def _json(body: bytes, field: str) -> Any:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise WireError([WireFault(field, f"is not JSON: {error}", "send one JSON document in UTF-8")]) from None
+
+
+def _quoted(value: Any) -> str:
+    """The beginning of what was sent, which may be long."""
+    text = repr(value[: _QUOTED + 1] if isinstance(value, str) else value)
+    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"
 
 
 def _unquoted(value: str) -> str:

@@ -201,24 +201,30 @@ class SegmentReader:
 
     def _checked(self, readings: Sequence[_Reading], now: float) -> Events:
         """The events of all records; wrong ones are taken out of their readings, which say why."""
-        records = [record for reading in readings for record in reading.records]
         try:
-            return Events.from_records(self._schema, records, now=now)
+            return self._columns(readings, now)
         except EventError:
             pass
-        for reading in readings:
-            kept = []
-            for record, texts in zip(reading.records, reading.texts, strict=True):
-                try:
-                    Events.from_records(self._schema, [record], now=now)
-                except EventError as error:
-                    reading.faults.append(str(error).removeprefix("record 0: "))
-                else:
-                    kept.append((record, texts))
-            reading.records = [record for record, _ in kept]
-            reading.texts = [texts for _, texts in kept]
-        records = [record for reading in readings for record in reading.records]
-        return Events.from_records(self._schema, records, now=now)
+        if len(readings) > 1:  # by halves, so that one wrong record does not have every other one looked at alone
+            middle = len(readings) // 2
+            self._checked(readings[:middle], now)
+            self._checked(readings[middle:], now)
+            return self._columns(readings, now)
+        (reading,) = readings
+        kept = []
+        for record, texts in zip(reading.records, reading.texts, strict=True):
+            try:
+                Events.from_records(self._schema, [record], now=now)
+            except EventError as error:
+                reading.faults.append(str(error).removeprefix("record 0: "))
+            else:
+                kept.append((record, texts))
+        reading.records = [record for record, _ in kept]
+        reading.texts = [texts for _, texts in kept]
+        return self._columns(readings, now)
+
+    def _columns(self, readings: Sequence[_Reading], now: float) -> Events:
+        return Events.from_records(self._schema, [record for r in readings for record in r.records], now=now)
 
 
 def _links(readings: Sequence[_Reading]) -> Iterator[Link]:

@@ -6,12 +6,21 @@ import asyncio
 import json
 import socket
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import httpx2
 import pytest
 
 from orchestrator.api.models.decisions import BatchDecision, BatchRefusal
-from orchestrator.client import AsyncJourneyClient, JourneyClient, RefusedError, Retries, UnreachableError
+from orchestrator.client import (
+    AsyncJourneyClient,
+    JourneyClient,
+    JourneyError,
+    RefusedError,
+    Retries,
+    UnreachableError,
+    UnreadableError,
+)
 from tests.test_dependencies import loaded_by
 from tests.test_readme import example, run_python
 
@@ -159,15 +168,66 @@ def test_an_answer_of_something_in_between_is_a_refusal_in_its_words():
         journey.decide("c-1")
 
 
-def test_a_batch_that_breaks_off_says_how_to_go_on_and_a_busy_one_is_tried_again():
-    transport, sent = scripted(busy(), httpx2.ConnectError("gone"))
-    asked = [{"customer_id": "c-1"}]
-    with (
-        JourneyClient("http://t", transport=transport, retries=QUICK) as journey,
-        pytest.raises(UnreachableError, match="same key"),
-    ):
-        list(journey.decide_many(asked, key="night"))
-    assert [request.headers["Idempotency-Key"] for request in sent] == ["night"] * 2
+class Broken(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """Some lines, and then no more."""
+
+    def __init__(self, *lines):
+        self._lines = lines
+
+    def __iter__(self):
+        yield from self._lines
+        raise httpx2.ReadError("reset")
+
+    async def __aiter__(self):
+        for line in self._lines:
+            yield line
+        raise httpx2.ReadError("reset")
+
+
+def all_lines(journey, asked, found):
+    """What `decide_many` answers, into `found`, by either client."""
+    if isinstance(journey, JourneyClient):
+        with journey:
+            found.extend(journey.decide_many(asked, key="night"))
+        return
+
+    async def live():
+        async with journey:
+            async for line in journey.decide_many(asked, key="night"):
+                found.append(line)
+
+    asyncio.run(live())
+
+
+EITHER = pytest.mark.parametrize("kind", [JourneyClient, AsyncJourneyClient])
+
+
+@EITHER
+def test_a_batch_is_tried_again_until_its_first_line_and_then_says_how_to_go_on(kind):
+    refused = json.dumps({"line": 1, "problem": PROBLEM}).encode() + b"\n"
+    transport, sent = scripted(
+        httpx2.ConnectError("refused"),
+        busy(),
+        httpx2.Response(200, stream=Broken()),
+        httpx2.Response(200, stream=Broken(refused)),
+    )
+    found = []
+    with pytest.raises(UnreachableError, match="the same requests with key=") as failed:
+        all_lines(kind("http://t", transport=transport, retries=QUICK), iter([{"customer_id": "c-1"}]), found)
+    assert failed.value.key == "night"
+    assert [line.line for line in found] == [1]
+    assert {(request.headers["Idempotency-Key"], request.content) for request in sent} == {
+        ("night", b'{"customer_id": "c-1"}\n')
+    }
+    assert len(sent) == 4
+
+
+@EITHER
+def test_a_batch_that_nobody_answers_says_how_often_it_was_tried(kind):
+    transport, sent = scripted(*[httpx2.ConnectError("refused")] * QUICK.attempts)
+    with pytest.raises(UnreachableError, match="no answer after 5 attempts"):
+        all_lines(kind("http://t", transport=transport, retries=QUICK), [{"customer_id": "c-1"}], [])
+    assert len(sent) == QUICK.attempts
 
 
 def test_waits_double_up_to_the_longest_and_clients_come_back_apart():
@@ -176,7 +236,10 @@ def test_waits_double_up_to_the_longest_and_clients_come_back_apart():
         waits = [patient.wait(attempt, None) for _ in range(50)]
         assert all(longest / 2 <= wait <= longest for wait in waits)
         assert len(set(waits)) > 1
-    assert patient.wait(1, "7") == 7.0
+    # Also those that were told the same: what is drawn comes on top, never before what was asked for.
+    told = [patient.wait(1, "7") for _ in range(50)]
+    assert all(7.5 <= wait <= 8.0 for wait in told)
+    assert len(set(told)) > 1
     assert patient.wait(9, None) is None
 
 
@@ -191,3 +254,93 @@ def test_the_example_of_the_readme_runs(server):
     assert len(said) == 3
     assert "decision_id" in said[1]
     assert "problem" in said[2]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda journey: journey.send_events([{"customer_id": "c", "type": "purchase", "value": 9.0}]),
+        lambda journey: journey.send_outcomes([{"decision_id": "d", "type": "click"}]),
+        lambda journey: journey.decide("c"),
+    ],
+)
+@pytest.mark.parametrize("last", [httpx2.ReadTimeout("slow"), httpx2.Response(504, text="gateway timeout")])
+def test_what_failed_in_the_end_is_in_the_error_and_can_be_repeated_to_the_last_byte(ask, last):
+    transport, sent = scripted(*[last] * QUICK.attempts, httpx2.Response(403, text="enough"))
+    with JourneyClient("http://t", transport=transport, retries=QUICK) as journey:
+        with pytest.raises(JourneyError) as failed:
+            ask(journey)
+        with pytest.raises(RefusedError, match="enough"):
+            journey.repeat(failed.value.call)
+    assert len(sent) == QUICK.attempts + 1
+    assert len({(request.content, request.headers.get("Idempotency-Key")) for request in sent}) == 1
+    assert failed.value.key == sent[0].headers.get("Idempotency-Key")
+
+
+def test_what_failed_on_an_event_loop_can_be_repeated_too():
+    transport, sent = scripted(*[httpx2.ReadTimeout("slow")] * QUICK.attempts, httpx2.Response(200, json=DONE))
+
+    async def live():
+        async with AsyncJourneyClient("http://t", transport=transport, retries=QUICK) as journey:
+            with pytest.raises(UnreachableError) as failed:
+                await journey.send_events([{"customer_id": "c", "type": "visit"}])
+            return await journey.repeat(failed.value.call)
+
+    assert asyncio.run(live()).accepted == 1
+    assert len({request.content for request in sent}) == 1
+
+
+def test_a_batch_that_failed_tells_the_key_it_made():
+    transport, sent = scripted(*[httpx2.ReadTimeout("slow")] * QUICK.attempts)
+    with (
+        JourneyClient("http://t", transport=transport, retries=QUICK) as journey,
+        pytest.raises(UnreachableError) as failed,
+    ):
+        list(journey.decide_many([{"customer_id": "c"}]))
+    assert failed.value.key
+    assert {request.headers["Idempotency-Key"] for request in sent} == {failed.value.key}
+
+
+STRANGE = [
+    lambda: httpx2.Response(200, text="<h1>Please log in</h1>"),
+    lambda: httpx2.Response(200, json={"accepted": "many"}),
+    lambda: httpx2.Response(200, stream=httpx2.ByteStream(b"not gzip"), headers={"Content-Encoding": "gzip"}),
+]
+
+
+@EITHER
+@pytest.mark.parametrize("strange", STRANGE)
+def test_an_answer_that_is_not_the_apis_is_an_error_of_the_clients_own(kind, strange):
+    transport, sent = scripted(strange(), strange())
+    with pytest.raises(UnreadableError, match="/v1/decisions/batch") as failed:
+        all_lines(kind("http://t", transport=transport), [{"customer_id": "c-1"}], [])
+    assert failed.value.key == "night"
+
+    async def live():
+        async with AsyncJourneyClient("http://t", transport=transport) as journey:
+            await journey.decide("c-1", key="k")
+
+    def wait():
+        with JourneyClient("http://t", transport=transport) as journey:
+            journey.decide("c-1", key="k")
+
+    with pytest.raises(UnreadableError, match="/v1/decisions") as failed:
+        wait() if kind is JourneyClient else asyncio.run(live())
+    assert failed.value.call.key == "k"
+    assert len(sent) == 2
+
+
+@pytest.mark.parametrize("decision_id", ["../customers/c-1", "a/b?c#d", "%2e%2e"])
+def test_an_id_never_leads_to_another_path(decision_id):
+    transport, sent = scripted(httpx2.Response(404, text="none"))
+    with JourneyClient("http://t", transport=transport) as journey, pytest.raises(RefusedError):
+        journey.decision(decision_id)
+    assert sent[0].url.raw_path == b"/v1/decisions/" + quote(decision_id, safe="").encode()
+
+
+@pytest.mark.parametrize("decision_id", ["", ".", ".."])
+def test_what_cannot_be_an_id_is_not_asked_for(decision_id):
+    transport, sent = scripted()
+    with JourneyClient("http://t", transport=transport) as journey, pytest.raises(ValueError, match="decision_id"):
+        journey.decision(decision_id)
+    assert sent == []

@@ -115,7 +115,7 @@ class Client:
         key = f"{self.number}-{self.turn}"
         made = self.post("/v1/decisions", self.request(), **{"Idempotency-Key": key})
         if made:
-            self.decisions[key] = made
+            self.decisions[f"dev {key}"] = made
 
     def batch(self):
         key, lines = f"b-{self.number}-{self.turn}", [self.request() for _ in range(5)]
@@ -126,7 +126,7 @@ class Client:
             self.wrong.append((status, content))
             return
         for made in map(json.loads, content.splitlines()):
-            self.decisions[f"{key}/{made['line']}"] = made
+            self.decisions[f"dev/{made['line']} {key}"] = made
 
     def tell(self):
         kinds = ({"type": "view", "category": "pantry"}, {"type": "purchase", "value": 20.0}, {"type": "visit"})

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic_core import PydanticCustomError
+
+# RFC 3339; a text without time or zone is refused after it, which says what is missing.
+_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
+
+
+def _written_out(value: Any) -> Any:
+    """Only what looks like a time: pydantic takes digits, such as `20261101`, for seconds since 1970."""
+    if isinstance(value, datetime):  # from Python
+        return value
+    if not isinstance(value, str):
+        raise PydanticCustomError("datetime_type", "Input should be a text")
+    if not _WRITTEN.fullmatch(value):
+        raise PydanticCustomError("datetime_parsing", "Input should be a time as RFC 3339 writes it")
+    return value
 
 
 def _of_our_time(value: datetime) -> datetime:
@@ -23,7 +39,7 @@ Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e12, le=1e12)]
 Amount = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e12)]
 # Not in the future either, which only routes can tell, by the service's clock: `problems.refuse_future`.
-PastTime = Annotated[AwareDatetime, Strict(False), AfterValidator(_of_our_time)]
+PastTime = Annotated[AwareDatetime, Strict(False), BeforeValidator(_written_out), AfterValidator(_of_our_time)]
 
 
 class Body(BaseModel):

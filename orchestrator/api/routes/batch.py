@@ -18,8 +18,8 @@ from orchestrator.api.deps import service_of
 from orchestrator.api.models.decisions import BatchRefusal, DecisionRequest
 from orchestrator.api.problems import ProblemError, problem_of, responses
 from orchestrator.api.requests import job_of
-from orchestrator.api.routes.decisions import KEY_PARAMETER, idempotency_key
-from orchestrator.api.spool import Spool
+from orchestrator.api.routes.decisions import KEY_PARAMETER, idempotency_key, kept_key
+from orchestrator.api.spool import DiskRoom, Spool
 from orchestrator.api.strict_json import check_media_type, too_large
 from orchestrator.service.errors import ServiceError
 from orchestrator.service.jobs import DecisionJob, DecisionMade
@@ -33,8 +33,14 @@ LONGEST_LINE = 65_536
 # Lines of one transaction: others wait for its end, and PostgreSQL has room for so many locks.
 LINES = 256
 _IN_MEMORY = 4 * 2**20  # bytes of answers a client has not read yet; what is more goes to a file
-_UNREAD = 2**30  # bytes of them above which nothing more is decided until the client reads
+_UNREAD = 2**28  # bytes of them above which nothing more is decided until the client reads
+_UNREAD_OF_ALL = 2**30  # bytes of them in files, of all calls to a process together
 _READ = 65_536
+
+
+def disk_room() -> DiskRoom:
+    """Where answers to all calls of one application are kept until they are read."""
+    return DiskRoom(_UNREAD_OF_ALL)
 
 
 @router.post(
@@ -53,7 +59,7 @@ _READ = 65_536
             {
                 **KEY_PARAMETER,
                 "description": "Makes retrying safe: of the same lines sent again under the same key, those decided "
-                "before get their first answers.",
+                "before get their first answers. Each API key has its own.",
             }
         ],
         "requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
@@ -71,7 +77,7 @@ async def decide_batch(
     key = idempotency_key(http)
     service = service_of(http)
     service.policies.required()
-    return _Lines(_Batch(http, service, key=key, candidates=candidates))
+    return _Lines(_Batch(http, service, key=key, candidates=candidates), http.app.state.disk_room)
 
 
 class _Batch:
@@ -111,7 +117,8 @@ class _Batch:
         job = job_of(DecisionRequest.model_validate_json(text), self._service, candidates=self._candidates)
         if self._key is None:
             return job
-        return replace(job, key=f"{self._key}/{line}", fingerprint=digest(job.customer_id + job.request))
+        key = kept_key(self._http, self._key, line=line)
+        return replace(job, key=key, fingerprint=digest(job.customer_id + job.request))
 
     async def _decide(self, jobs: Sequence[DecisionJob]) -> Sequence[DecisionMade | ServiceError]:
         if not jobs:
@@ -130,15 +137,16 @@ class _Batch:
 class _Lines(Response):
     """Sends answers as they come, and never waits for a client that reads none until it has sent everything."""
 
-    def __init__(self, batch: _Batch) -> None:
+    def __init__(self, batch: _Batch, room: DiskRoom) -> None:
         super().__init__(media_type=MEDIA_TYPE)
         self._batch = batch
+        self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one call."""
         headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        with Spool(in_memory=_IN_MEMORY, most=_UNREAD) as unread:
+        async with Spool(in_memory=_IN_MEMORY, most=_UNREAD, room=self._room) as unread:
             working = asyncio.create_task(self._work(unread))
             try:
                 while piece := await unread.get(_READ):

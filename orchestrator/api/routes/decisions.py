@@ -15,6 +15,7 @@ from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import invalid, responses
 from orchestrator.api.requests import job_of
 from orchestrator.api.strict_json import DirectRoute, StrictJsonRoute
+from orchestrator.api.tracing import KEY_ID
 from orchestrator.service.layout import digest
 
 router = APIRouter(prefix="/v1/decisions", tags=["decisions"], route_class=DirectRoute)
@@ -27,7 +28,8 @@ KEY_PARAMETER = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-    "description": "Makes retrying safe: a repeat of the same request with the same key gets the first answer.",
+    "description": "Makes retrying safe: a repeat of the same request with the same key gets the first answer. Each "
+    "API key has its own.",
 }
 
 
@@ -43,7 +45,7 @@ async def decide(body: DecisionRequest, http: Request) -> Response:
     service, key = service_of(http), idempotency_key(http)
     job = job_of(body, service)
     if key:
-        job = replace(job, key=key, fingerprint=digest(body.customer_id + job.request))
+        job = replace(job, key=kept_key(http, key), fingerprint=digest(body.customer_id + job.request))
     # Already checked against DecisionResponse by construction (and by a test): not validated twice.
     return Response(decision_json(await service.decide(job)), media_type="application/json")
 
@@ -74,3 +76,16 @@ def idempotency_key(http: Request) -> str | None:
         problem = FieldProblem(field=f"header {_KEY}", problem=f"has {len(key)} characters", fix="send 1 to 200")
         raise invalid([problem])
     return key
+
+
+def kept_key(http: Request, key: str, *, line: int | None = None) -> str:
+    """How an idempotency key is kept: under the API key that asked, so that two programs never meet in one.
+
+    Args:
+        http: the request.
+        key: as it was sent.
+        line: of a batch; a batch and a single request never meet either.
+    """
+    # What is before the first space is ours alone, whatever was sent.
+    who = http.scope.get(KEY_ID, "dev")
+    return f"{who} {key}" if line is None else f"{who}/{line} {key}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -15,9 +16,14 @@ from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import ProblemError, invalid, responses
 from orchestrator.api.strict_json import StrictJsonRequest, malformed, too_large
 from orchestrator.service.jobs import EventsJob
+from orchestrator.service.service import Service
 from orchestrator.wire.segment import KINDS
 
 _MOST_MESSAGES = 5_000
+# Messages of one transaction: others wait for its end.
+_TOGETHER = 100
+# Bytes of a body that is translated sooner than handed to another thread.
+_SMALL = 8192
 
 
 class AnyJsonRequest(StrictJsonRequest):
@@ -123,14 +129,23 @@ async def receive_batch(http: Request, service: ServiceDep) -> SegmentResponse:
     shared = body.get("context")
     if isinstance(shared, Mapping):
         messages = [_with_context(message, shared) for message in messages]
-    return await _receive(service, messages, sent_at=body.get("sentAt"))
+    return await _receive(http, service, messages, sent_at=body.get("sentAt"))
 
 
-async def _receive(service: ServiceDep, messages: list[Any], *, sent_at: Any) -> SegmentResponse:
-    found = service.segment.read(messages, received=service.settings.clock(), sent_at=sent_at)
-    if len(found.events) or found.raw or found.links:
-        job = EventsJob(events=found.events, bodies=found.bodies, texts=found.texts, raw=found.raw, links=found.links)
-        await service.record(job)
+async def _receive(http: Request, service: Service, messages: list[Any], *, sent_at: Any) -> SegmentResponse:
+    """Keep the messages, some at a time; what is sent again because others were refused is known by its id."""
+    received, size = service.settings.clock(), len(await http.body())
+    for start in range(0, len(messages), _TOGETHER):
+        some = messages[start : start + _TOGETHER]
+        if size <= _SMALL:
+            found = service.segment.read(some, received=received, sent_at=sent_at)
+        else:
+            with service.holding(size):
+                found = await asyncio.to_thread(service.segment.read, some, received=received, sent_at=sent_at)
+        if len(found.events) or found.raw or found.links:
+            await service.record(
+                EventsJob(events=found.events, bodies=found.bodies, texts=found.texts, raw=found.raw, links=found.links)
+            )
     return SegmentResponse()
 
 
@@ -150,7 +165,7 @@ def _with_context(message: Any, shared: Mapping[str, Any]) -> Any:
 
 def _receiver_of(kind: str) -> Callable[..., Coroutine[Any, Any, SegmentResponse]]:
     async def receive(http: Request, service: ServiceDep) -> SegmentResponse:
-        return await _receive(service, [{**await _object(http), "type": kind}], sent_at=None)
+        return await _receive(http, service, [{**await _object(http), "type": kind}], sent_at=None)
 
     receive.__doc__ = f"Keep one {kind} message: as events, or raw and counted where it is not understood."
     return receive

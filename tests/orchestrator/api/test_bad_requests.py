@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 # What these tests are about happens before any database sees it, so one kind is enough.
@@ -195,5 +197,60 @@ def test_the_examples_of_the_documentation_work(ask):
         for example in outcomes:
             sent = example | {"decision_id": answer.json()["decision_id"]}
             assert (await served.client.post("/v1/outcomes", json=sent)).status_code == 200
+
+    ask(test)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "20261101",
+        "1793491200",
+        "1793491200.5",
+        1793491200,
+        0,
+        True,
+        "20261101T000000Z",
+        "2026-11-01T00Z",
+        "+2026-11-01",
+    ],
+)
+def test_a_time_that_is_not_rfc_3339_is_refused_and_never_taken_for_another(ask, time):
+    async def test(served):
+        made = await served.know("c-1") or await served.decide("c-1")
+        for path, body in (
+            ("/v1/events", {"event_id": "e", "customer_id": "c-1", "type": "visit", "timestamp": time}),
+            (
+                "/v1/outcomes",
+                {"outcome_id": "o", "decision_id": made["decision_id"], "type": "click", "timestamp": time},
+            ),
+        ):
+            (fault,) = is_problem(await served.client.post(path, json=body), 422)["errors"]
+            assert fault["field"] == "timestamp"
+            assert "2026-11-20T09:30:00Z" in fault["fix"]
+        cloud = {"specversion": "1.0", "id": "7", "source": "/shop", "type": "visit", "subject": "c-1", "time": time}
+        headers = {"content-type": "application/cloudevents+json"}
+        body = is_problem(await served.client.post("/v1/events", content=json.dumps(cloud), headers=headers), 422)
+        assert body["errors"][0]["field"] == "time"
+        assert [row["event_id"] for row in served.rows("events")] == ["visit-c-1"]
+
+    ask(test)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-11-01T10:00:00Z",
+        "2026-11-01t10:00:00.0z",
+        "2026-11-01 12:00:00+02:00",
+        "2026-11-01T10:00:00.0000000-00:00",
+    ],
+)
+def test_a_time_may_be_written_in_every_way_of_rfc_3339(ask, time):
+    async def test(served):
+        event = {"event_id": "e", "customer_id": "c-1", "type": "visit", "timestamp": time}
+        answer = await served.client.post("/v1/events", json=event)
+        assert answer.status_code == 200, answer.text
+        assert [row["timestamp"] for row in served.rows("events")] == [1793527200.0]
 
     ask(test)

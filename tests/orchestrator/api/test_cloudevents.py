@@ -204,3 +204,42 @@ def test_event_types_of_the_configuration_are_those_of_profiles():
     from orchestrator.profiles import EVENT_TYPES
 
     assert event_names.EVENT_TYPES == EVENT_TYPES
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ([("ce-datacontenttype", "application/json"), ("content-type", "text/csv")], "header ce-datacontenttype"),
+        ([("ce-datacontenttype", "application/json")], "header ce-datacontenttype"),
+        ([("ce-data", "{}")], "header ce-data"),
+        ([("ce-data_base64", "e30=")], "header ce-data_base64"),
+        ([("ce-subject", "c-2")], "header ce-subject"),
+        ([("ce-subject", "c-1")], "header ce-subject"),
+        ([("CE-Id", "8")], "header ce-id"),
+    ],
+)
+def test_what_a_binary_event_may_say_only_once_or_elsewhere_is_refused(ask, more, field):
+    async def test(served):
+        given = [
+            (name, value) for name, value in BINARY.items() if name not in {n for n, _ in more if n == "content-type"}
+        ]
+        answer = await served.client.post("/v1/events", content=b'{"category": "pantry"}', headers=[*given, *more])
+        assert answer.status_code == 422, answer.text
+        assert [fault["field"] for fault in answer.json()["errors"]] == [field]
+        assert served.rows("events") == []
+
+    ask(test)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("wrong", ["type", "source", "id", "time", "specversion", "datacontenttype"])
+@pytest.mark.parametrize("value", ["x \x00" * 20_000, ["x"] * 20_000, {"x" * 70_000: 1}])
+def test_what_is_wrong_is_quoted_shortly(ask, wrong, value):
+    async def test(served):
+        answer = await sent(served, cloud_event(**{wrong: value}), STRUCTURED)
+        assert answer.status_code == 422, answer.text
+        assert wrong in {fault["field"] for fault in answer.json()["errors"]}
+        assert len(answer.content) < 2000
+
+    ask(test)

@@ -16,7 +16,13 @@ from orchestrator.api.connections import MOST_HEAD, BoundedProtocol
 
 
 async def echo(scope, receive, send):
-    """Answers with the length of the body."""
+    """Answers with the length of the body; at /much with more than fits into any buffer."""
+    if scope["path"] == "/much":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(MUCH):
+            await send({"type": "http.response.body", "body": bytes(2**20), "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return
     size, more = 0, True
     while more:
         message = await receive()
@@ -28,10 +34,13 @@ async def echo(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
+MUCH = 50
+
+
 @contextmanager
-def listening(patience: float) -> Iterator[int]:
+def listening(patience: float, most: int = 100) -> Iterator[int]:
     """The port of a server in a thread."""
-    protocol = type("Impatient", (BoundedProtocol,), {"patience": patience})
+    protocol = type("Impatient", (BoundedProtocol,), {"patience": patience, "most": most})
     config = uvicorn.Config(echo, http=protocol, lifespan="off", log_config=None, access_log=False, server_header=False)
     server, listener = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -148,3 +157,48 @@ def test_a_body_that_goes_on_slowly_is_waited_for(impatient):
             connection.sendall(b"b")
             time.sleep(0.06)
         assert answer_on(connection).endswith(b"10")
+
+
+def test_more_connections_than_there_may_be_are_refused_and_the_others_go_on():
+    request = b"GET / HTTP/1.1\r\nhost: t\r\n\r\n"
+    with listening(20.0, most=2) as port:
+
+        def connected():
+            return closing(socket.create_connection(("127.0.0.1", port), timeout=20))
+
+        with connected() as one, connected() as two:
+            for connection in (one, two):
+                connection.sendall(request)
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            with connected() as three:
+                answer = answer_on(three)
+                is_problem(answer, 503)
+                assert b"retry-after: " in answer
+            one.sendall(request)
+            assert one.recv(65536).startswith(b"HTTP/1.1 200")
+        for _ in range(100):  # until it has noticed that they are gone
+            with connected() as again:
+                again.sendall(request)
+                if again.recv(65536).startswith(b"HTTP/1.1 200"):
+                    return
+            time.sleep(0.05)
+        raise AssertionError("nobody is let in any more")
+
+
+@pytest.mark.parametrize("connection", [b"", b"connection: close\r\n"])
+def test_a_client_that_does_not_read_its_answer_is_left(impatient, connection):
+    with impatient() as client:
+        client.sendall(b"GET /much HTTP/1.1\r\nhost: t\r\n" + connection + b"\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        time.sleep(1.5)
+        assert len(answer_on(client)) < MUCH * 2**20
+
+
+def test_a_client_that_reads_its_answer_slowly_gets_all_of_it(impatient):
+    with impatient() as client:
+        client.sendall(b"GET /much HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n")
+        size = 0
+        while piece := client.recv(2**18):
+            size += len(piece)
+            time.sleep(0.01)
+        assert size > MUCH * 2**20

@@ -307,3 +307,41 @@ def test_an_outcome_that_waits_for_an_erasure_is_of_no_decision_then(ask, retail
 
     ask(test)
     checked(retailer)
+
+
+def test_an_export_that_nobody_reads_keeps_nothing_from_being_erased(serving):
+    async def test():
+        async with serving() as served:
+            await served.know("c-1")
+            left = []
+
+            async def unread(message):
+                if message["type"] == "http.response.body":
+                    left.append(message)
+                    await asyncio.Event().wait()
+
+            async def nothing_more():
+                await asyncio.Event().wait()
+
+            scope = {
+                "type": "http",
+                "asgi": {"version": "3.0", "spec_version": "2.4"},
+                "http_version": "1.1",
+                "method": "GET",
+                "path": "/v1/customers/c-1/export",
+                "raw_path": b"/v1/customers/c-1/export",
+                "query_string": b"",
+                "headers": [(b"host", b"localhost")],
+                "state": {},
+            }
+            exports = [asyncio.create_task(served.app({**scope}, nothing_more, unread)) for _ in range(30)]
+            async with asyncio.timeout(20):
+                while len(left) < len(exports):  # more than there are connections to the database
+                    await asyncio.sleep(0.01)
+                answer = await served.client.delete("/v1/customers/c-1")
+            assert answer.json()["wiped"] is True
+            for export in exports:
+                export.cancel()
+            await asyncio.gather(*exports, return_exceptions=True)
+
+    asyncio.run(test())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import time
 
 import pytest
@@ -270,3 +271,33 @@ def test_without_keys_only_this_machine_may_ask(ask):
             refused(await served.client.post("/v1/events", json=EVENT, headers=headers), 403)
 
     ask(test)
+
+
+def test_two_keys_never_share_an_idempotency_key_and_a_batch_shares_none_with_single_requests(serving, database_url):
+    one, other = (make_key(database_url, "decide,events") for _ in range(2))
+    wanted = {"customer_id": "c-1"}
+
+    async def test(served):
+        known = await served.client.post("/v1/events", json=EVENT, headers=bearer(one))
+        assert known.status_code == 200
+
+        async def decide(key, name, body=wanted):
+            headers = {**bearer(key), "Idempotency-Key": name}
+            answer = await served.client.post("/v1/decisions", json=body, headers=headers)
+            assert answer.status_code == 200, answer.text
+            return answer.json()["decision_id"]
+
+        async def batch(key, name):
+            headers = {**bearer(key), "Idempotency-Key": name, "Content-Type": "application/x-ndjson"}
+            answer = await served.client.post("/v1/decisions/batch", content=json.dumps(wanted), headers=headers)
+            return answer.json()["decision_id"]
+
+        names = ["k", "k/1", "/1 k", "1 k"]
+        made = [await ask(key, name) for ask in (decide, batch) for key in (one, other) for name in names]
+        assert len(set(made)) == len(made)
+        # Another request under a name that only another key used is no conflict either.
+        await decide(other, "mine", {"customer_id": "c-1", "channels": ["site"]})
+        await decide(one, "mine")
+        assert [await ask(key, name) for ask in (decide, batch) for key in (one, other) for name in names] == made
+
+    guarded(serving, test)

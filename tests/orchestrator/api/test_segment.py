@@ -413,3 +413,60 @@ def test_a_retailer_adds_changes_and_forgets_names(serving, retailer):
             assert [name for name, _ in raw(served)] == ["Promotion Clicked"]
 
     asyncio.run(test())
+
+
+def test_a_large_request_is_kept_piece_by_piece_and_odd_messages_leave_the_rest(ask):
+    count = 1000
+    goods = [{"category": name, "price": 2.0} for name in ("home", "pantry")]
+    messages = [track("Order Completed", f"m-{i}", f"c-{i % 7}", properties={"products": goods}) for i in range(count)]
+    for i in range(0, count, 100):
+        messages[i] = track("Product Added", f"m-{i}", properties={"category": "Toys"})
+
+    async def test(served):
+        submitted, submit = [], served.app.state.service.record
+
+        async def record(job):
+            submitted.append(len(job.events))
+            return await submit(job)
+
+        served.app.state.service.record = record
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        await send(served, *messages)
+        ticking.cancel()
+        # Others had their turns, and no transaction holds more than some of it.
+        assert ticks > 100
+        assert max(submitted) <= 2 * 100
+        kept = served.rows("events")
+        purchases = {f"m-{i}/{j}" for i in range(count) if i % 100 for j in range(2)}
+        assert purchases <= {row["event_id"] for row in kept}
+        assert {row["message_id"] for row in served.rows("raw_events")} == {f"m-{i}" for i in range(0, count, 100)}
+        assert served.app.state.service.metrics.queue().bytes == 0
+
+    ask(test)
+
+
+def test_of_links_in_a_large_request_each_holds_for_what_follows_it(ask):
+    views = [
+        track("Product Viewed", f"v-{i}", None, anonymousId="an-1", properties={"category": "home"}) for i in range(150)
+    ]
+    alias = {"type": "alias", "messageId": "a", "previousId": "an-1", "userId": "c-1"}
+
+    async def test(served):
+        await send(
+            served,
+            *views,
+            alias,
+            track("Product Viewed", "last", None, anonymousId="an-1", properties={"category": "home"}),
+        )
+        assert {row["customer_id"] for row in served.rows("events")} == {"c-1"}
+        assert len(served.rows("events")) == 151
+
+    ask(test)

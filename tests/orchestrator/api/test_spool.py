@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.api.spool import Spool
+from orchestrator.api.spool import DiskRoom, Spool
 
 
 @settings(max_examples=50, deadline=None)
@@ -16,14 +17,16 @@ from orchestrator.api.spool import Spool
     st.integers(1, 60),
     st.integers(1, 100),
     st.integers(1, 200),
+    st.integers(1, 200),
 )
-def test_what_comes_out_is_what_went_in_and_nothing_is_kept_once_read(pieces, at_once, in_memory, most):
+def test_what_comes_out_is_what_went_in_and_nothing_is_kept_once_read(pieces, at_once, in_memory, most, room):
     async def live():
-        with Spool(in_memory=in_memory, most=most) as spool:
+        async with Spool(in_memory=in_memory, most=most, room=DiskRoom(room)) as spool:
 
             async def write():
                 for piece in pieces:
                     await spool.put(piece)
+                    assert spool.size <= most + len(piece)
                 await spool.end()
 
             writing = asyncio.create_task(write())
@@ -40,7 +43,7 @@ def test_what_comes_out_is_what_went_in_and_nothing_is_kept_once_read(pieces, at
 
 def test_a_writer_waits_for_a_slow_reader():
     async def live():
-        with Spool(in_memory=10, most=100) as spool:
+        async with Spool(in_memory=10, most=100, room=DiskRoom(10**6)) as spool:
             await spool.put(b"x" * 100)
             writing = asyncio.create_task(spool.put(b"y"))
             await asyncio.sleep(0.01)
@@ -52,5 +55,45 @@ def test_a_writer_waits_for_a_slow_reader():
             assert spool.size == 0
             await spool.end()
             assert await spool.get(1) == b""
+
+    asyncio.run(live())
+
+
+@pytest.mark.parametrize("in_memory", [10, 10_000])
+def test_what_has_gone_through_is_not_kept_for_a_reader_who_is_always_a_little_behind(in_memory):
+    async def live():
+        room = DiskRoom(10**6)
+        async with Spool(in_memory=in_memory, most=1000, room=room) as spool:
+            await spool.put(b"x" * 10)
+            for _ in range(2000):
+                await spool.put(b"y" * 100)
+                assert room.used <= spool.size <= 10 + 100 + 1000 // 16
+                assert len(await spool.get(100)) == 100
+
+    asyncio.run(live())
+
+
+def test_spools_share_the_room_for_their_files_and_each_has_its_memory():
+    async def live():
+        room = DiskRoom(100)
+        async with (
+            Spool(in_memory=10, most=1000, room=room) as one,
+            Spool(in_memory=10, most=1000, room=room) as other,
+        ):
+            await one.put(b"a" * 90)
+            await other.put(b"b" * 10)
+            waiting = asyncio.create_task(other.put(b"c" * 50))
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+            assert room.used <= 100
+            while one.size:
+                await one.get(100)
+            await waiting
+            another = asyncio.create_task(one.put(b"d" * 90))
+            await asyncio.sleep(0.01)
+            assert not another.done()
+            another.cancel()
+            assert await other.get(1000) == b"b" * 10 + b"c" * 50
+        assert room.used == 0
 
     asyncio.run(live())

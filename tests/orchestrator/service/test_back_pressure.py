@@ -12,6 +12,7 @@ import pytest
 from orchestrator.profiles import Events, ProfileSchema
 from orchestrator.service.job_sizes import bytes_of
 from orchestrator.service.jobs import DecisionJob, EventsJob, Outcome, OutcomesJob, StockFact, StockJob
+from orchestrator.wire.segment import SegmentReader
 from tests.orchestrator.service.locks import locked
 
 
@@ -122,7 +123,32 @@ def test_sizes_of_jobs_are_about_what_they_take(retailer):
     def stock(i):
         return StockJob([StockFact(f"s-{i}-{j}", "home", bool(j % 2), float(i)) for j in range(20)])
 
-    for make in (decision, event, outcome, stock):
+    def translated(i, *messages):
+        found = SegmentReader(retailer, schema).read(messages, received=float(i + 10**9))
+        return EventsJob(found.events, found.bodies, texts=found.texts, raw=found.raw, links=found.links)
+
+    def odd(i):
+        return translated(
+            i, {"type": "track", "messageId": f"m-{i}", "userId": "c", "event": "?", "properties": "x" * 50_000}
+        )
+
+    def small_and_odd(i):
+        return translated(i, {"type": "track", "messageId": f"m-{i}", "userId": "c", "event": "?"})
+
+    def odd_traits(i):
+        return translated(
+            i, {"type": "identify", "userId": "c", "traits": {f"timezone{i}": "x", "timezone": "y" * 20_000}}
+        )
+
+    def linked(i):
+        pairs = [{"type": "alias", "previousId": f"an-{i}-{j}", "userId": f"c-{i}-{j}"} for j in range(100)]
+        return translated(i, *pairs)
+
+    def stated(i):
+        texts = [{"first_name": f"{i} {j}".rjust(90)} for j in range(20)]
+        return replace(event(i), texts=texts)
+
+    for make in (decision, event, outcome, stock, odd, small_and_odd, odd_traits, linked, stated):
         make(0)
         tracemalloc.start()
         try:
@@ -132,3 +158,45 @@ def test_sizes_of_jobs_are_about_what_they_take(retailer):
             tracemalloc.stop()
         said = sum(bytes_of(job) for job in jobs)
         assert 0.8 * used < said < 8 * used, (make.__name__, used / count, said / count)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("ending", ["finished", "left"])
+def test_bodies_still_being_sent_take_up_room_until_they_are_there_or_given_up(serving, impatient, declared, ending):
+    of = impatient(queue_bytes=2**18)
+    of = replace(of, serving=of.serving.model_copy(update={"max_body_bytes": 2**16}))
+    whole = json.dumps({"event_id": "e-1", "customer_id": "c-1", "type": "visit"}).encode().ljust(2**16)
+
+    async def test():
+        async with serving(of) as served:
+            await served.know("c-1")
+            go_on, service = asyncio.Event(), served.app.state.service
+
+            async def slowly():
+                yield whole[:1000]
+                await go_on.wait()
+                if ending == "left":
+                    raise ConnectionResetError
+                yield whole[1000:]
+
+            async def send():
+                headers = {"Content-Type": "application/json"} | ({"Content-Length": str(2**16)} if declared else {})
+                return await served.client.post("/v1/events", content=slowly(), headers=headers)
+
+            sending = [asyncio.create_task(send()) for _ in range(10)]
+            refused = []
+            for done in asyncio.as_completed(sending):
+                refused.append(await done)
+                if len(refused) == 6:
+                    break
+            assert kinds(refused) == ["overloaded"] * 6
+            state = service.metrics.queue()
+            assert state.bytes == state.most_bytes == 2**18
+            go_on.set()
+            answers = [answer for answer in await asyncio.gather(*sending) if answer not in refused]
+            assert {answer.status_code for answer in answers} == {200 if ending == "finished" else 400}
+            assert service.metrics.queue().bytes == 0
+            await served.decide("c-1")
+
+    asyncio.run(test())
