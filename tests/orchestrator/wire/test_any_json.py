@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import given, settings
+import httpx2
+import pytest
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.api.app import create_app
 from orchestrator.config import load_retailer
 from orchestrator.errors import WireError
 from orchestrator.profiles import ProfileSchema
+from orchestrator.service.service import ServiceSettings
 from orchestrator.wire.cloudevents import CloudEvents, from_headers
 from orchestrator.wire.segment import KINDS, SegmentReader
 
@@ -99,6 +106,55 @@ def test_every_segment_message_is_an_event_a_link_or_kept_raw(messages, sent_at)
         alone = READER.read([message], received=1_800_000_000.0, sent_at=sent_at)
         is_link_of_itself = isinstance(message, dict) and message.get("type") == "alias" and not alone.links
         assert len(alone.events) or alone.links or alone.raw or is_link_of_itself
+
+
+# Also ids, times and names with characters that a database may refuse.
+ODD = st.text(st.sampled_from("a1 \x00\x1f\x7fé\u2028\U0001f600"), max_size=4)
+BETWEEN = st.sampled_from(["_", " ", "\x00", "\x1f", "\u2028"])
+TRAITS = st.builds(
+    "{}{}{}".format, st.sampled_from(["email", "favorite"]), BETWEEN, st.sampled_from(["subscribed", "store"])
+)
+ODD_IDENTIFY = {
+    "type": st.just("identify"),
+    "userId": ODD | st.just("u-1"),
+    "traits": st.dictionaries(TRAITS, ODD | ANY),
+}
+ODD_TRACK = {"type": st.sampled_from(KINDS), "event": ODD, "properties": st.dictionaries(NAMES | ODD, ODD | ANY)}
+ODD_IDS = dict.fromkeys(("messageId", "userId", "anonymousId", "previousId", "timestamp"), ODD)
+STORED = st.one_of(
+    MESSAGES | ANY,
+    st.fixed_dictionaries(ODD_IDENTIFY, optional={"messageId": ODD, "anonymousId": ODD}),
+    st.fixed_dictionaries(ODD_TRACK, optional=ODD_IDS),
+)
+
+
+@pytest.fixture
+def storing(database_url):
+    """`storing(messages)` answers them as a running service would."""
+    settings = ServiceSettings(
+        retailer=replace(RETAIL, serving=RETAIL.serving.model_copy(update={"database": database_url})),
+        champion=lambda: None,
+        load_policy=lambda _: None,
+    )
+    app = create_app(settings, dev=True)
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        runner.run(stack.enter_async_context(app.router.lifespan_context(app)))
+        transport = httpx2.ASGITransport(app=app)
+        client = runner.run(
+            stack.enter_async_context(httpx2.AsyncClient(transport=transport, base_url="http://localhost"))
+        )
+        yield lambda messages: runner.run(client.post("/v1/batch", json={"batch": messages}))
+        runner.run(stack.aclose())
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(messages=st.lists(STORED, min_size=1, max_size=4))
+@example(messages=[{"type": "identify", "userId": "u-1", "traits": {"email\x00subscribed": "yes"}}])
+@example(messages=[{"type": "track", "userId": "u\x00", "anonymousId": "\x00", "messageId": "\x00", "event": "\x00"}])
+def test_every_segment_message_is_stored(storing, messages):
+    answer = storing(messages)
+    assert (answer.status_code, answer.json()) == (200, {"success": True}), answer.text
 
 
 @settings(max_examples=200)
