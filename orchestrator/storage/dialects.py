@@ -202,6 +202,8 @@ class SQLite(Dialect):
             connection.execute("PRAGMA synchronous = FULL")
             # Pages: fewer, larger checkpoints; each one is a stall.
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            # KiB: a write touches pages all over the indexes, and by default most would be read again.
+            connection.execute("PRAGMA cache_size = -32768")
             # What is deleted or replaced is overwritten with zeros.
             connection.execute("PRAGMA secure_delete = ON")
 
