@@ -14,6 +14,7 @@ class Scope(StrEnum):
     DECIDE = "decide"
     EVENTS = "events"
     OUTCOMES = "outcomes"
+    STOCK = "stock"
     EXPLAIN = "explain"
     CUSTOMERS = "customers"
     POLICY = "policy"

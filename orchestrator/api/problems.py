@@ -70,25 +70,27 @@ def refuse_repeated_ids(field: str, ids: Sequence[str], facts: Sequence[object])
             )
 
 
-def refuse_future(times: Sequence[datetime | None], *, now: float, many: bool) -> None:
+def refuse_future(times: Sequence[datetime | None], *, now: float, many: bool, ahead: float = CLOCK_TOLERANCE) -> None:
     """A fact of the future is a wrong clock, and would age everything else known about the customer.
 
     Args:
         times: `timestamp` of each fact of a request, none where it is left out.
         now: seconds since 1970 UTC.
         many: whether the request is a list.
+        ahead: seconds that clocks may differ.
 
     Raises:
-        ProblemError: 422, naming each that lies more than a day ahead.
+        ProblemError: 422, naming each that lies further ahead.
     """
+    limit = "a day" if ahead == CLOCK_TOLERANCE else f"{ahead:g} s"
     wrong = [
         FieldProblem(
             field=f"[{i}].timestamp" if many else "timestamp",
-            problem=f"{time.isoformat()} lies more than a day ahead",
+            problem=f"{time.isoformat()} lies more than {limit} ahead",
             fix="check the sender's clock",
         )
         for i, time in enumerate(times)
-        if time is not None and time.timestamp() > now + CLOCK_TOLERANCE
+        if time is not None and time.timestamp() > now + ahead
     ]
     if wrong:
         raise invalid(wrong)

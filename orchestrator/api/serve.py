@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 import sys
 from contextlib import suppress
 
@@ -10,13 +11,15 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from orchestrator.api.app import create_app
-from orchestrator.api.connections import BoundedProtocol
+from orchestrator.api.connections import MOST_CONNECTIONS, BoundedProtocol
 from orchestrator.api.local_only import is_loopback
 from orchestrator.api.log_lines import configure_logging
 from orchestrator.api.stopping import DrainingServer
 from orchestrator.api.traces import collector
 from orchestrator.errors import AccessError
 from orchestrator.service.service import Service, ServiceSettings
+
+_OTHER_FILES = 256
 
 
 def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
@@ -49,6 +52,7 @@ def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
     provider = collector(serving.operations.otlp_endpoint)
     app = create_app(settings, dev=dev, tracer_provider=provider)
     tune_process()
+    BoundedProtocol.most = most_connections()
     config = uvicorn.Config(
         app,
         host=serving.host,
@@ -72,6 +76,22 @@ def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
         provider.shutdown()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
+
+
+def most_connections() -> int:
+    """How many connections there may be, having raised the limit of open files as far as this process may.
+
+    A connection is an open file. Some are left for the database, logs and bodies on disk: without any, nobody could be
+    told to wait.
+    """
+    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + _OTHER_FILES
+    if limit == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    if limit < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return max(1, min(MOST_CONNECTIONS, limit - _OTHER_FILES))
 
 
 def tune_process() -> None:

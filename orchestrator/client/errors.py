@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 class JourneyError(Exception):
-    """A call did not succeed. What was asked may have happened all the same, unless the API refused it.
+    """A call did not succeed.
 
-    Asking anew would be another request, with ids of its own. To repeat this one, so that it counts once however often
-    it arrives: `journey.repeat(error.call)`; of `decide_many`, the same requests with `key=error.key`.
+    What was asked may have happened all the same, unless the API refused it with another status than 503. Asking
+    anew would be another request, with ids of its own. To repeat this one, so that it counts once however often it
+    arrives: `journey.repeat(error.call)`; of `decide_many`, the same requests with `key=error.key`.
 
     Attributes:
         call: what was sent, ids and times included; none of `decide_many`.

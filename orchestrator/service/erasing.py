@@ -25,16 +25,18 @@ def erase_alone(engine: Engine, customer_id: str, *, who: str, clock: Callable[[
         clock: seconds since 1970 UTC.
 
     Raises:
-        StorageError: others go on and on linking ids of the customer; nothing was erased.
+        StorageError: others go on and on writing about the customer; nothing was erased.
     """
+    last: Exception | None = None
     for _ in range(_ATTEMPTS):
         try:
             with engine.begin() as connection:
                 identities = lock_customers(connection, given=[customer_id], logged=(), links=(), keys=(), fact_ids=())
                 return erase_customer(connection, identities.customer(customer_id), who=who, now=clock())
-        except MovedError:
-            continue
-        except DBAPIError as error:
-            if not dialect_of(engine).try_again(error.orig):
+        except (MovedError, DBAPIError) as error:
+            if isinstance(error, DBAPIError) and not dialect_of(engine).try_again(error.orig):
                 raise
-    raise StorageError("others are linking ids of this customer; run it again")
+            last = error
+    raise StorageError(
+        "others are writing about this customer all the time; nothing was erased, run it again"
+    ) from last

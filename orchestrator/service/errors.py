@@ -9,7 +9,7 @@ ServiceError
 ├── OverloadedError         the queue is full
 ├── WaitedTooLongError      not begun in time, and not done
 ├── StoppingError           the service is shutting down
-└── StorageUnavailableError the database refused the write; nothing was kept
+└── StorageUnavailableError the database did not confirm the write
 """
 
 
@@ -58,4 +58,4 @@ class StoppingError(ServiceError):
 
 
 class StorageUnavailableError(ServiceError):
-    """The database refused the write; nothing was kept."""
+    """The database did not confirm the write: nothing was kept, unless only its last word was lost."""

@@ -1,9 +1,9 @@
 """Gathering: concurrent requests become one batch, handled by one thread.
 
 The event loop collects jobs while the batch before is being committed, and while more arrive: until none has come for
-a moment, which is the longer the more came last time. So batches grow with load and a lone request does not wait for
-company. Handing over early would cost throughput: the two threads share one interpreter lock, and small batches repeat
-the fixed work of a transaction.
+a moment, which is the longer the more came last time, and for ten milliseconds at most. So batches grow with load and a
+lone request does not wait for company. Handing over early would cost throughput: the two threads share one interpreter
+lock, and small batches repeat the fixed work of a transaction.
 
 What waits is bounded, in number and in bytes, and in time: a job that was not begun in time is refused,
 and is not done later either. The handler says when it begins by claiming its jobs.
@@ -229,8 +229,8 @@ class Gatherer(Generic[Job, Result]):
         if not quiet and found < self._batch and now - self._began < _LONGEST_GATHERING:
             self._loop.call_soon(self._look, found, turns + 1)
             return
-        self._quiet = min(_QUIET_PER_JOB * found, _LONGEST_QUIET)
         count = self._fitting()
+        self._quiet = min(_QUIET_PER_JOB * count, _LONGEST_QUIET)
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         self._gathering, self._busy = False, True
         self._taken, self._busy_since = taken, time.perf_counter()

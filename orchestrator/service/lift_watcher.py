@@ -111,7 +111,10 @@ class LiftWatcher:
             said = json.dumps({"error": type(error).__name__})
         if self._stop.is_set():
             return
-        found = json.loads(said or '{"error": "it ended without a word"}')
+        try:
+            found = json.loads(said or '{"error": "it ended without a word"}')
+        except ValueError:
+            found = {"error": "what it answered cannot be read"}
         if "error" in found:
             log.warning("lift not measured", reason=found["error"])
             return

@@ -399,7 +399,7 @@ class Service:
                     raise UnknownCustomerError("nothing is held about this customer")
                 log_export(connection, customer_id, who=who, now=self.settings.clock())
         except SQLAlchemyError as error:
-            raise StorageUnavailableError("the database refused the write") from error
+            raise StorageUnavailableError("the database did not confirm the write") from error
 
     def _exported(self, customer_id: str) -> Iterator[dict[str, Any]]:
         try:

@@ -106,7 +106,7 @@ class Writer:
                     continue  # undone as a whole; what was in the way is in the log now, and answers
                 if isinstance(error, OperationalError | InterfaceError):
                     self._metrics.database("refused")
-                    raise StorageUnavailableError(f"the database refused the write: {_why(error)}") from error
+                    raise StorageUnavailableError(f"the database did not confirm the write: {_why(error)}") from error
                 self._metrics.database("failed")
                 raise
         raise StorageUnavailableError("ids of these customers are being linked by others; send the request again")

@@ -41,6 +41,11 @@ def serve_arguments(store: Path, database: str) -> list[str]:
     return [*JOURNEY, "serve", "--dev", "--config", config, "--store", str(store), "--database", database]
 
 
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        return int(free.getsockname()[1])
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """A store with two versions of a policy for the retail configuration; the first is champion."""
@@ -116,8 +121,7 @@ class Stream:
 @pytest.fixture
 def running(store: Store, tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
     """URL of `journey serve` on the store, and its log as it grows."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [*serve_arguments(store.directory, f"sqlite:///{tmp_path / 'journey.db'}"), "--port", str(port)]
     with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         lines: list[str] = []
@@ -199,7 +203,7 @@ def test_an_unusable_database_is_one_line(what: str, tmp_path: Path) -> None:
     else:
         path.write_text("in the way")
         path /= "journey.db"
-    command = serve_arguments(tmp_path / "mlruns", f"sqlite:///{path}")
+    command = [*serve_arguments(tmp_path / "mlruns", f"sqlite:///{path}"), "--port", str(free_port())]
     said = subprocess.run(
         command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
     )

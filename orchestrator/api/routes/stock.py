@@ -13,6 +13,9 @@ from orchestrator.api.problems import invalid, refuse_future, refuse_repeated_id
 from orchestrator.api.strict_json import StrictJsonRoute
 from orchestrator.service.jobs import StockFact, StockJob
 
+# Seconds. A fact holds from when it comes, and of two the later one: one dated ahead would put off its own correction.
+_AHEAD = 60.0
+
 router = APIRouter(prefix="/v1/stock", tags=["stock"], route_class=StrictJsonRoute)
 
 
@@ -40,7 +43,7 @@ async def receive_stock(body: StockRequests, service: ServiceDep) -> FactsRespon
     if wrong:
         raise invalid(wrong)
     now = service.settings.clock()
-    refuse_future([fact.timestamp for fact in sent], now=now, many=many)
+    refuse_future([fact.timestamp for fact in sent], now=now, many=many, ahead=_AHEAD)
     facts = [
         StockFact(
             stock_id=fact.stock_id,
