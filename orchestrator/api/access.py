@@ -7,6 +7,7 @@ from binascii import Error as NotBase64
 from collections.abc import Callable
 
 from fastapi import Request
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.access.key_ring import KeyRing
@@ -47,7 +48,8 @@ class Access:
                 scope[KEY_ID] = key.id
                 if key.rate is not None:
                     send = self._counted(key.id, key.rate, send)
-                _check_scope(key, needed)
+                if not (key.allows(needed) or _nothing_there(scope)):
+                    raise _scope_missing(key, needed)
             except ProblemError as refusal:
                 await problem_response(Request(scope), refusal)(scope, receive, send)
                 return
@@ -96,15 +98,19 @@ def _key_of(scope: Scope, ring: KeyRing) -> ApiKey:
         raise _unauthorised(f"the key {error}", f'{_REALM}, error="invalid_token"') from error
 
 
-def _check_scope(key: ApiKey, needed: Permission) -> None:
-    if not key.allows(needed):
-        raise ProblemError(
-            403,
-            "scope-missing",
-            detail=f"the key {key.id} lacks the scope {needed.value!r}",
-            fix=f"use a key with the scope {needed.value!r}; a key's scopes never change, so make another one",
-            headers={"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{needed.value}"'},
-        )
+def _nothing_there(scope: Scope) -> bool:
+    """Whether no route answers the path, or none the method: then a mistake is to be told as one, not as a scope."""
+    return all(route.matches(scope)[0] != Match.FULL for route in scope["app"].routes)
+
+
+def _scope_missing(key: ApiKey, needed: Permission) -> ProblemError:
+    return ProblemError(
+        403,
+        "scope-missing",
+        detail=f"the key {key.id} lacks the scope {needed.value!r}",
+        fix=f"use a key with the scope {needed.value!r}; a key's scopes never change, so make another one",
+        headers={"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{needed.value}"'},
+    )
 
 
 def _key_text(scope: Scope) -> str:

@@ -111,9 +111,6 @@ def test_another_scope_is_403_and_names_the_one_needed(serving, database_url):
         ("GET", "/v1/stock"): "stock",
         ("GET", "/v1/policy"): "policy",
         ("GET", "/metrics"): "metrics",
-        ("GET", "/v1/nothing-there"): "admin",
-        ("DELETE", "/v1/decisions/d-1"): "admin",
-        ("GET", "/v1/decisions/"): "admin",
     }
 
     async def test(served):
@@ -125,6 +122,37 @@ def test_another_scope_is_403_and_names_the_one_needed(serving, database_url):
                 else:
                     assert repr(needed) in refused(answer, 403)["fix"]
                     assert f'scope="{needed}"' in answer.headers["www-authenticate"]
+
+    guarded(serving, test)
+
+
+@ONE_KIND
+def test_a_mistake_in_path_or_method_is_told_as_one_and_not_as_a_missing_scope(serving, database_url):
+    key = bearer(make_key(database_url, "decide"))
+
+    async def test(served):
+        for method, path, status in (
+            ("GET", "/v1/decision", 404),
+            ("GET", "/v1/decisions/", 404),
+            ("GET", "/v1/decisions", 405),
+            ("DELETE", "/v1/decisions/d-1", 405),
+            ("POST", "/v1/stock", 405),
+        ):
+            answer = await served.client.request(method, path, headers=key)
+            assert "scope" not in refused(answer, status)["fix"], (method, path)
+            assert (await served.client.request(method, path)).status_code == 401
+
+    guarded(serving, test)
+
+
+@ONE_KIND
+def test_a_new_route_is_not_open_by_mistake(serving, database_url):
+    key, admin = (bearer(make_key(database_url, scope)) for scope in ("decide", "admin"))
+
+    async def test(served):
+        served.app.add_api_route("/v1/new", lambda: None)
+        assert "'admin'" in refused(await served.client.get("/v1/new", headers=key), 403)["fix"]
+        assert (await served.client.get("/v1/new", headers=admin)).status_code == 200
 
     guarded(serving, test)
 
