@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 
 from orchestrator.api.problems import ProblemError, invalid_body, refusal_problem
 from orchestrator.service.errors import ServiceError
@@ -38,8 +39,8 @@ class StrictJsonRequest(Request):
         """The body as it was sent, which may be empty.
 
         Raises:
-            ProblemError: 413 before more than the limit is held in memory; 415 for another media type; 503 when too
-                much is waiting or being received already.
+            ProblemError: 400 when the client leaves before its end; 413 before more than the limit is held in memory;
+                415 for another media type; 503 when too much is waiting or being received already.
         """
         limit = self.app.state.max_body_bytes
         declared = self.headers.get("content-length")
@@ -56,6 +57,8 @@ class StrictJsonRequest(Request):
                 return await self._received(limit)
         except ServiceError as refusal:  # which FastAPI would take for a body it cannot read
             raise refusal_problem(refusal) from refusal
+        except ClientDisconnect as error:
+            raise malformed("the client left before its end") from error
 
     async def _received(self, limit: int) -> bytes:
         chunks, size = [], 0

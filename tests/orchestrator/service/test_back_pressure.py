@@ -200,3 +200,43 @@ def test_bodies_still_being_sent_take_up_room_until_they_are_there_or_given_up(s
             await served.decide("c-1")
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("path", ["/v1/decisions", "/v1/events", "/v1/batch"])
+def test_who_leaves_in_the_middle_of_a_body_is_at_fault_himself(serving, path):
+    async def test():
+        async with serving() as served:
+            assert (await left_in_the_middle_of_a_body(served.app, path))["status"] == 400
+            assert served.app.state.service.metrics.queue().bytes == 0
+
+    asyncio.run(test())
+
+
+async def left_in_the_middle_of_a_body(app, path):
+    """How an answer to it begins; as a server says it to an application."""
+    received = iter([{"type": "http.request", "body": b"{" * 5000, "more_body": True}, {"type": "http.disconnect"}])
+    sent = []
+
+    async def receive():
+        return next(received)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"10000")],
+        "client": ("127.0.0.1", 1),
+        "server": ("localhost", 80),
+    }
+    await app(scope, receive, send)
+    return sent[0]
