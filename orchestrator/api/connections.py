@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,8 +13,11 @@ from orchestrator.api.security_headers import ALWAYS, NOTHING
 
 # Bytes of the request line and all headers.
 MOST_HEAD = 32_768
-# Seconds for a whole head, and between two pieces of a body.
+# Seconds for a whole head, between two pieces of a body, and until a client reads more of its answer.
 PATIENCE = 30.0
+# Seconds for a whole body, and one more for as many bytes as have come of it.
+BODY_PATIENCE = 30.0
+BODY_RATE = 65_536
 # At once, idle ones too: each may hold a head and 64 KiB of a body that nobody has asked for yet.
 MOST_CONNECTIONS = 4096
 
@@ -25,12 +29,13 @@ class _HeadTooLargeError(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """HTTP/1.1 as uvicorn speaks it, with a bounded head, and no patience with clients that do not go on.
 
-    Going on is sending what was begun, and reading what was asked for.
+    Going on is sending what was begun, at some speed, and reading what was asked for.
 
     What is wrong with a request that cannot even be read is told as a problem document too.
     """
 
     patience = PATIENCE
+    body_patience = BODY_PATIENCE
     most = MOST_CONNECTIONS
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
@@ -38,6 +43,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head = 0
         self._too_large = False
+        # Of the body being received: when it began, and bytes of it.
+        self._body_began = 0.0
+        self._body = 0
         # Since when the client owes us something; none while we owe it an answer.
         self._since: float | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -86,12 +94,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._too_large = True
             raise _HeadTooLargeError
         self._in_head = False
-        self._since = self.loop.time()
+        self._since = self._body_began = self.loop.time()
+        self._body = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """The client goes on."""
         self._since = self.loop.time()
+        self._body += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -160,11 +170,21 @@ class BoundedProtocol(HttpToolsProtocol):
         ):
             due = now + self.patience
         else:
-            due = self._since + self.patience
+            due = min(self._since + self.patience, self._whole_body_due())
         if due <= now:
             self.transport.close()
             return
         self._watch = self.loop.call_later(due - now, self._look)
+
+    def _whole_body_due(self) -> float:
+        """When all of the body should have come, by how much of it has; memory is kept for it all the while.
+
+        Of a body that is answered while it comes, nothing is kept: it may go on as long as its pieces come in time.
+        """
+        cycle = self.cycle
+        if self._in_head or (cycle and cycle.response_started and not cycle.response_complete):
+            return math.inf
+        return self._body_began + self.body_patience + self._body / BODY_RATE
 
     def _reads_nothing(self, now: float) -> bool:
         """Whether the client has let an answer lie for too long."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from tempfile import TemporaryFile
 from types import TracebackType
 from typing import IO
@@ -28,6 +29,11 @@ class DiskRoom:
     def has(self, size: int) -> bool:
         """Whether so many more may be held."""
         return self.used == 0 or self.used + size <= self.most
+
+    async def tell(self) -> None:
+        """Wake up who waits for room."""
+        async with self.changed:
+            self.changed.notify_all()
 
 
 class Spool:
@@ -59,8 +65,8 @@ class Spool:
     ) -> None:
         while self._parts:
             self._drop()
-        async with self._room.changed:
-            self._room.changed.notify_all()
+        # To the end, even if this task is cancelled meanwhile: others wait for the room that was given back.
+        await asyncio.shield(asyncio.ensure_future(self._room.tell()))
 
     @property
     def size(self) -> int:
@@ -113,21 +119,26 @@ class Spool:
             self._bytes_in_memory += len(piece)
             return len(piece)
         last = self._parts[-1] if self._parts else None
-        if not isinstance(last, _InFile) or last.written >= self._part:
+        if isinstance(last, _InFile) and last.written < self._part:
+            size = last.write(piece[: self._part - last.written])
+        else:
             last = _InFile()
+            try:
+                size = last.write(piece)
+            except OSError:
+                last.close()
+                raise
             self._parts.append(last)
-        piece = piece[: self._part - last.written]
-        last.write(piece)
-        self._bytes_in_files += len(piece)
-        self._room.used += len(piece)
-        return len(piece)
+        self._bytes_in_files += size
+        self._room.used += size
+        return size
 
     def _drop(self) -> None:
         part = self._parts.popleft()
         if isinstance(part, _InFile):
-            part.close()
             self._bytes_in_files -= part.written
             self._room.used -= part.written
+            part.close()
         else:
             self._bytes_in_memory -= len(part.bytes)
 
@@ -149,7 +160,8 @@ class _InMemory:
 
 class _InFile:
     def __init__(self) -> None:
-        self._file: IO[bytes] = TemporaryFile()  # noqa: SIM115 - closed in close
+        # Without a buffer: what could not be written is known at once, not when it is closed.
+        self._file: IO[bytes] = TemporaryFile(buffering=0)  # noqa: SIM115 - closed in close
         self._read = self.written = 0
 
     @property
@@ -162,10 +174,13 @@ class _InFile:
         self._read += len(piece)
         return piece
 
-    def write(self, piece: memoryview) -> None:
+    def write(self, piece: memoryview) -> int:
+        """Write the beginning of a piece; how many bytes of it."""
         self._file.seek(self.written)
-        self._file.write(piece)
-        self.written += len(piece)
+        size = self._file.write(piece)
+        self.written += size
+        return size
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # nobody will read it
+            self._file.close()

@@ -10,9 +10,11 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 
 from orchestrator.api.problems import ProblemError, invalid_body, refusal_problem
 from orchestrator.service.errors import ServiceError
+from orchestrator.service.gathering import Room
 
 # Bytes of a body that most often comes in one piece with its head, and is not worth the room it would take up.
 _SMALL = 4096
@@ -38,31 +40,35 @@ class StrictJsonRequest(Request):
         """The body as it was sent, which may be empty.
 
         Raises:
-            ProblemError: 413 before more than the limit is held in memory; 415 for another media type; 503 when too
-                much is waiting or being received already.
+            ProblemError: 400 when the client leaves before its end; 413 before more than the limit is held in memory;
+                415 for another media type; 503 when too much is waiting or being received already.
         """
         limit = self.app.state.max_body_bytes
         declared = self.headers.get("content-length")
         if declared is not None and (not declared.isdigit() or int(declared) > limit):
             raise too_large(limit)
-        size = limit if declared is None else int(declared)
+        size = 0 if declared is None else int(declared)
         service = self.app.state.service
-        # Before it is in memory: what would be refused in the end need not be read.
         try:
-            if size <= _SMALL:
-                service.check_room(size)
+            service.check_room(size)  # what would be refused in the end need not be read
+            if declared is not None and size <= _SMALL:
                 return await self._received(limit)
-            with service.holding(size):
-                return await self._received(limit)
+            with service.holding() as room:
+                return await self._received(limit, room)
         except ServiceError as refusal:  # which FastAPI would take for a body it cannot read
             raise refusal_problem(refusal) from refusal
+        except ClientDisconnect as error:
+            raise malformed("the client left before its end") from error
 
-    async def _received(self, limit: int) -> bytes:
+    async def _received(self, limit: int, room: Room | None = None) -> bytes:
+        """What comes, which takes up room as it comes: what was announced may come late, or never."""
         chunks, size = [], 0
         async for chunk in self.stream():
             size += len(chunk)
             if size > limit:
                 raise too_large(limit)
+            if room is not None and size > _SMALL:
+                room.grow_to(size)
             chunks.append(chunk)
         self.check_media_type()
         return b"".join(chunks)

@@ -66,6 +66,26 @@ class _Waiting:
     given_up: bool = False
 
 
+class Room:
+    """Memory that something takes up which is no job yet; see `Gatherer.holding`."""
+
+    __slots__ = ("_of", "size")
+
+    def __init__(self, of: Gatherer[Any, Any]) -> None:
+        self._of = of
+        self.size = 0
+
+    def grow_to(self, size: int) -> None:
+        """Take up so many bytes in all.
+
+        Raises:
+            OverloadedError: there is no room for them; it says when there should be.
+        """
+        self._of.refuse_if_full(size, held=self.size)
+        self._of._held_bytes += size - self.size
+        self.size = size
+
+
 class Gatherer(Generic[Job, Result]):
     """Hands queued jobs, many at a time, to one handler on one thread. Its methods belong to one event loop.
 
@@ -146,36 +166,41 @@ class Gatherer(Generic[Job, Result]):
             seconds=time.perf_counter() - oldest.since if oldest else 0.0,
         )
 
-    def refuse_if_full(self, size: int = 0) -> None:
-        """Check that there is room for one more job of so many bytes.
+    def refuse_if_full(self, size: int = 0, *, held: int = 0) -> None:
+        """Check that there is room for one more job of so many bytes, of which some are held already.
 
         Raises:
             OverloadedError: there is none; it says when there should be.
         """
         many = len(self._waiting) >= self._capacity
+        others = self._held_bytes - held
         # One job of any size may be there alone: otherwise it could never be done.
-        if not (many or (self._held_bytes and self._held_bytes + size > self._capacity_bytes)):
+        if not (many or (others and others + size > self._capacity_bytes)):
             return
         what = f"{len(self._waiting)} requests" if many else f"{self._held_bytes} bytes of requests"
         seconds = self._seconds_to_drain()
         raise OverloadedError(f"{what} are waiting; send the request again in {seconds} s", retry_after=seconds)
 
     @contextmanager
-    def holding(self, size: int) -> Iterator[None]:
-        """Take up room for so many bytes of what is no job yet.
+    def holding(self, size: int = 0) -> Iterator[Room]:
+        """Take up room for so many bytes of what is no job yet, and maybe for more as it grows.
 
         Raises:
             OverloadedError: there is none; it says when there should be.
         """
-        self.refuse_if_full(size)
-        self._held_bytes += size
+        room = Room(self)
+        room.grow_to(size)
         try:
-            yield
+            yield room
         finally:
-            self._held_bytes -= size
+            self._held_bytes -= room.size
 
-    async def submit(self, job: Job) -> Result:
+    async def submit(self, job: Job, *, room: Room | None = None) -> Result:
         """Queue a job and wait until it is handled and durable.
+
+        Args:
+            job: to be handled.
+            room: held until this returns, and counts the job's bytes already.
 
         Raises:
             ServiceError: the handler refused the job, the queue is full, the job was not begun in time, or the service
@@ -183,8 +208,12 @@ class Gatherer(Generic[Job, Result]):
         """
         if self._stopping:
             raise StoppingError("the service is stopping; send the request again")
-        size = self._bytes_of(job)
-        self.refuse_if_full(size)
+        if room is None:
+            size = self._bytes_of(job)
+            self.refuse_if_full(size)
+        else:
+            size = 0
+            self.refuse_if_full(room.size, held=room.size)
         future: asyncio.Future[Result] = self._loop.create_future()
         self._waiting.append(_Waiting(job, future, size, time.perf_counter()))
         self._held_bytes += size

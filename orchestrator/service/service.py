@@ -33,7 +33,7 @@ from orchestrator.service.errors import (
     UnknownDecisionError,
 )
 from orchestrator.service.explaining import Contribution, Explained, Explainer, contributions
-from orchestrator.service.gathering import Gatherer
+from orchestrator.service.gathering import Gatherer, Room
 from orchestrator.service.job_sizes import bytes_of, weight_of
 from orchestrator.service.jobs import (
     Answer,
@@ -211,8 +211,8 @@ class Service:
         """
         self._gatherer.refuse_if_full(size)
 
-    def holding(self, size: int) -> AbstractContextManager[None]:
-        """Take up room for so many bytes, while a request is being received or read.
+    def holding(self, size: int = 0) -> AbstractContextManager[Room]:
+        """Take up room for so many bytes, while a request is being received or read; for more as it grows.
 
         Raises:
             OverloadedError: there is none.
@@ -243,13 +243,17 @@ class Service:
         assert isinstance(answer, DecisionsMade)  # noqa: S101 - narrows the type
         return answer.answers
 
-    async def record(self, job: EventsJob | OutcomesJob | StockJob) -> Recorded:
+    async def record(self, job: EventsJob | OutcomesJob | StockJob, *, room: Room | None = None) -> Recorded:
         """Keep facts; durable when this returns.
+
+        Args:
+            job: the facts.
+            room: held until this returns, and counts the job's bytes already.
 
         Raises:
             ServiceError: refused; nothing was kept.
         """
-        answer = await self._gatherer.submit(job)
+        answer = await self._gatherer.submit(job, room=room)
         assert isinstance(answer, Recorded)  # noqa: S101 - narrows the type
         return answer
 

@@ -16,7 +16,7 @@ from orchestrator.api.connections import MOST_HEAD, BoundedProtocol
 
 
 async def echo(scope, receive, send):
-    """Answers with the length of the body; at /much with more than fits into any buffer."""
+    """Answers with the length of the body, at /meanwhile before it is there; at /much with more than buffers hold."""
     if scope["path"] == "/much":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for _ in range(MUCH):
@@ -24,13 +24,16 @@ async def echo(scope, receive, send):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return
     size, more = 0, True
+    if scope["path"] == "/meanwhile":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             return
         size, more = size + len(message.get("body", b"")), message.get("more_body", False)
     body = str(size).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    if scope["path"] != "/meanwhile":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -38,9 +41,10 @@ MUCH = 50
 
 
 @contextmanager
-def listening(patience: float, most: int = 100) -> Iterator[int]:
+def listening(patience: float, *, most: int = 100, body_patience: float = 30.0) -> Iterator[int]:
     """The port of a server in a thread."""
-    protocol = type("Impatient", (BoundedProtocol,), {"patience": patience, "most": most})
+    settings = {"patience": patience, "body_patience": body_patience, "most": most}
+    protocol = type("Impatient", (BoundedProtocol,), settings)
     config = uvicorn.Config(echo, http=protocol, lifespan="off", log_config=None, access_log=False, server_header=False)
     server, listener = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -157,6 +161,34 @@ def test_a_body_that_goes_on_slowly_is_waited_for(impatient):
             connection.sendall(b"b")
             time.sleep(0.06)
         assert answer_on(connection).endswith(b"10")
+
+
+@pytest.mark.parametrize("path", [b"/", b"/meanwhile"])
+def test_a_body_that_trickles_is_waited_for_only_while_it_is_being_answered(path):
+    head = b"POST " + path + b" HTTP/1.1\r\nhost: t\r\ncontent-length: 30\r\nconnection: close\r\n\r\n"
+    with (
+        listening(0.3, body_patience=0.6) as port,
+        closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as client,
+    ):
+        client.sendall(head)
+        with suppress(OSError):  # reset or broken pipe, as it falls
+            for _ in range(30):
+                client.sendall(b"b")
+                time.sleep(0.06)
+        assert (b"30" in answer_on(client)) == (path == b"/meanwhile")
+
+
+def test_a_body_that_goes_on_fast_may_take_longer_than_a_small_one():
+    size = 30 * 65_536
+    with (
+        listening(0.3, body_patience=0.05) as port,
+        closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as client,
+    ):
+        client.sendall(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % size)
+        for _ in range(30):
+            client.sendall(bytes(65_536))
+            time.sleep(0.03)
+        assert answer_on(client).endswith(b"%d" % size)
 
 
 def test_more_connections_than_there_may_be_are_refused_and_the_others_go_on():

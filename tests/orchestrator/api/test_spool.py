@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -94,6 +97,69 @@ def test_spools_share_the_room_for_their_files_and_each_has_its_memory():
             assert not another.done()
             another.cancel()
             assert await other.get(1000) == b"b" * 10 + b"c" * 50
+        assert room.used == 0
+
+    asyncio.run(live())
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """Files can be no larger than 100,000 bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("full_disk")
+@pytest.mark.parametrize("size", [1, 4001, 300_000])
+def test_what_could_not_be_written_takes_up_no_room(size):
+    async def fill(room):
+        async with Spool(in_memory=0, most=2**22, room=room) as spool:
+            await spool.put(b"x" * 99_999)
+            await spool.put(b"y" * size)
+            await spool.put(b"z" * size)
+
+    async def live():
+        room = DiskRoom(10**6)
+        with pytest.raises(OSError, match="too large"):
+            await fill(room)
+        assert room.used == 0
+        async with Spool(in_memory=0, most=2**22, room=room) as spool:
+            await spool.put(b"x" * 1000)
+            assert await spool.get(2000) == b"x" * 1000
+
+    asyncio.run(live())
+
+
+def test_one_that_is_cancelled_while_it_ends_gives_its_room_to_others():
+    async def live():
+        room = DiskRoom(100)
+        filled = asyncio.Event()
+
+        async def hold():
+            async with Spool(in_memory=0, most=1000, room=room) as spool:
+                await spool.put(b"a" * 100)
+                filled.set()
+                await asyncio.Event().wait()
+
+        async def write():
+            async with Spool(in_memory=0, most=1000, room=room) as spool:
+                await spool.put(b"b" * 100)
+
+        holding = asyncio.create_task(hold())
+        await filled.wait()
+        writing = asyncio.create_task(write())
+        await asyncio.sleep(0.01)
+        async with room.changed:  # somebody is just looking at the room
+            holding.cancel()
+            await asyncio.sleep(0.01)
+            holding.cancel()
+            await asyncio.sleep(0.01)
+        await asyncio.wait_for(writing, 2)
+        assert holding.cancelled()
         assert room.used == 0
 
     asyncio.run(live())

@@ -163,7 +163,7 @@ def test_sizes_of_jobs_are_about_what_they_take(retailer):
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize("ending", ["finished", "left"])
-def test_bodies_still_being_sent_take_up_room_until_they_are_there_or_given_up(serving, impatient, declared, ending):
+def test_what_has_come_of_a_body_takes_up_room_until_all_is_there_or_given_up(serving, impatient, declared, ending):
     of = impatient(queue_bytes=2**18)
     of = replace(of, serving=of.serving.model_copy(update={"max_body_bytes": 2**16}))
     whole = json.dumps({"event_id": "e-1", "customer_id": "c-1", "type": "visit"}).encode().ljust(2**16)
@@ -174,11 +174,12 @@ def test_bodies_still_being_sent_take_up_room_until_they_are_there_or_given_up(s
             go_on, service = asyncio.Event(), served.app.state.service
 
             async def slowly():
-                yield whole[:1000]
+                yield whole[: 2**15]
+                yield whole[2**15 : -1000]
                 await go_on.wait()
                 if ending == "left":
                     raise ConnectionResetError
-                yield whole[1000:]
+                yield whole[-1000:]
 
             async def send():
                 headers = {"Content-Type": "application/json"} | ({"Content-Length": str(2**16)} if declared else {})
@@ -192,7 +193,7 @@ def test_bodies_still_being_sent_take_up_room_until_they_are_there_or_given_up(s
                     break
             assert kinds(refused) == ["overloaded"] * 6
             state = service.metrics.queue()
-            assert state.bytes == state.most_bytes == 2**18
+            assert state.bytes == 4 * (2**16 - 1000) <= state.most_bytes
             go_on.set()
             answers = [answer for answer in await asyncio.gather(*sending) if answer not in refused]
             assert {answer.status_code for answer in answers} == {200 if ending == "finished" else 400}
@@ -200,3 +201,76 @@ def test_bodies_still_being_sent_take_up_room_until_they_are_there_or_given_up(s
             await served.decide("c-1")
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("declared", [True, False])
+def test_bodies_that_only_announce_to_be_large_keep_nobody_out(serving, impatient, declared):
+    of = impatient(queue_bytes=2**20)
+
+    async def test():
+        async with serving(of) as served:
+            await served.know("c-1")
+            go_on = asyncio.Event()
+
+            async def stalled():
+                yield b"{"
+                await go_on.wait()
+                yield b'"customer_id": "c-1"}'.ljust(2**20 - 1 if declared else 100)
+
+            async def send():
+                headers = {"Content-Type": "application/json"} | ({"Content-Length": str(2**20)} if declared else {})
+                return await served.client.post("/v1/decisions", content=stalled(), headers=headers)
+
+            sending = [asyncio.create_task(send()) for _ in range(50)]
+            await asyncio.sleep(0.1)
+            assert served.app.state.service.metrics.queue().bytes == 0
+            await served.decide("c-1")
+            go_on.set()
+            answers = await asyncio.gather(*sending)
+            if declared:  # large indeed
+                assert set(kinds(answers)) <= {"done", "overloaded"}
+            else:
+                assert kinds(answers) == ["done"] * 50
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("path", ["/v1/decisions", "/v1/events", "/v1/batch"])
+def test_who_leaves_in_the_middle_of_a_body_is_at_fault_himself(serving, path):
+    async def test():
+        async with serving() as served:
+            assert (await left_in_the_middle_of_a_body(served.app, path))["status"] == 400
+            assert served.app.state.service.metrics.queue().bytes == 0
+
+    asyncio.run(test())
+
+
+async def left_in_the_middle_of_a_body(app, path):
+    """How an answer to it begins; as a server says it to an application."""
+    received = iter([{"type": "http.request", "body": b"{" * 5000, "more_body": True}, {"type": "http.disconnect"}])
+    sent = []
+
+    async def receive():
+        return next(received)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"10000")],
+        "client": ("127.0.0.1", 1),
+        "server": ("localhost", 80),
+    }
+    await app(scope, receive, send)
+    return sent[0]
