@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import socket
+import struct
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -18,6 +20,11 @@ PATIENCE = 30.0
 # Seconds for a whole body, and one more for as many bytes as have come of it.
 BODY_PATIENCE = 30.0
 BODY_RATE = 65_536
+# As many times more patience with a client that does not read, where the system does not tell whether it does.
+_BLIND = 10
+# In struct tcp_info of Linux: bytes_acked, after 8 fields of 8 bits, 24 of 32, and 2 of 64.
+_BYTES_ACKED = 120
+_TCP_INFO_SIZE = 256
 # At once, idle ones too: each may hold a head and 64 KiB of a body that nobody has asked for yet.
 MOST_CONNECTIONS = 4096
 
@@ -49,7 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # Since when the client owes us something; none while we owe it an answer.
         self._since: float | None = None
         self._watch: asyncio.TimerHandle | None = None
-        # Bytes the client had not read, and since when they have been as many; none where it had read all.
+        # How far the client has come with its answer, and since when; none where it had read all.
         self._unread: tuple[int, float] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -188,9 +195,24 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _reads_nothing(self, now: float) -> bool:
         """Whether the client has let an answer lie for too long."""
-        unread = self.transport.get_write_buffer_size()
-        if not unread:
+        if not self.transport.get_write_buffer_size():
             self._unread = None
-        elif self._unread is None or self._unread[0] != unread:
-            self._unread = unread, now
-        return self._unread is not None and now - self._unread[1] >= self.patience
+            return False
+        progress, patience = _acknowledged(self.transport), self.patience
+        if progress is None:
+            # What we have written stays the same for long, or seems to, while the system's own buffers are being read.
+            progress, patience = self.transport.get_write_buffer_size(), _BLIND * self.patience
+        if self._unread is None or self._unread[0] != progress:
+            self._unread = progress, now
+        return now - self._unread[1] >= patience
+
+
+def _acknowledged(transport: asyncio.Transport) -> int | None:
+    """Bytes that have reached the client's system; none where ours does not tell."""
+    connection = transport.get_extra_info("socket")
+    try:
+        told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_SIZE)
+        (acknowledged,) = struct.unpack_from("=Q", told, _BYTES_ACKED)
+    except (AttributeError, OSError, struct.error):  # not Linux, not TCP, or before 4.1
+        return None
+    return int(acknowledged)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from orchestrator.api.deps import ServiceDep
 from orchestrator.api.gzipped import TooLargeError, gunzip
+from orchestrator.api.json_memory import json_memory
 from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import ProblemError, invalid, responses
 from orchestrator.api.strict_json import StrictJsonRequest, malformed, too_large
+from orchestrator.service.gathering import Room
 from orchestrator.service.jobs import EventsJob
 from orchestrator.service.service import Service
 from orchestrator.wire.segment import KINDS
@@ -22,6 +26,8 @@ from orchestrator.wire.segment import KINDS
 _MOST_MESSAGES = 5_000
 # Messages of one transaction: others wait for its end.
 _TOGETHER = 100
+# Bytes of memory of one that is being kept, beside its texts.
+_MESSAGE = 1_000
 # Bytes of a body that is translated sooner than handed to another thread.
 _SMALL = 8192
 
@@ -115,38 +121,62 @@ _STATUSES = responses(400, 413, 415, 422, 503)
 )
 async def receive_batch(http: Request, service: ServiceDep) -> SegmentResponse:
     """Keep every message of the batch: as events, or raw and counted where it is not understood."""
-    body = await _object(http)
-    messages = body.get("batch")
-    if not isinstance(messages, list):
-        raise invalid([FieldProblem(field="batch", problem="is no list", fix="send {'batch': [...]}")])
-    if len(messages) > _MOST_MESSAGES:
-        raise ProblemError(
-            413,
-            "body-too-large",
-            detail=f"batch has {len(messages)} messages, more than {_MOST_MESSAGES}",
-            fix="send fewer messages per request",
-        )
-    shared = body.get("context")
-    if isinstance(shared, Mapping):
-        messages = [_with_context(message, shared) for message in messages]
-    return await _receive(http, service, messages, sent_at=body.get("sentAt"))
-
-
-async def _receive(http: Request, service: Service, messages: list[Any], *, sent_at: Any) -> SegmentResponse:
-    """Keep the messages, some at a time; what is sent again because others were refused is known by its id."""
-    received, size = service.settings.clock(), len(await http.body())
-    for start in range(0, len(messages), _TOGETHER):
-        some = messages[start : start + _TOGETHER]
-        if size <= _SMALL:
-            found = service.segment.read(some, received=received, sent_at=sent_at)
-        else:
-            with service.holding(size):
-                found = await asyncio.to_thread(service.segment.read, some, received=received, sent_at=sent_at)
-        if len(found.events) or found.raw or found.links:
-            await service.record(
-                EventsJob(events=found.events, bodies=found.bodies, texts=found.texts, raw=found.raw, links=found.links)
+    sent = await http.body()
+    with service.holding(json_memory(sent)) as room:
+        body = await _object(http)
+        messages = body.get("batch")
+        if not isinstance(messages, list):
+            raise invalid([FieldProblem(field="batch", problem="is no list", fix="send {'batch': [...]}")])
+        if len(messages) > _MOST_MESSAGES:
+            raise ProblemError(
+                413,
+                "body-too-large",
+                detail=f"batch has {len(messages)} messages, more than {_MOST_MESSAGES}",
+                fix="send fewer messages per request",
             )
+        await _receive(_Messages(messages, body.get("context"), body.get("sentAt"), len(sent)), service, room)
     return SegmentResponse()
+
+
+@dataclass(frozen=True)
+class _Messages:
+    """Messages of one request, the context they share, when it was sent, and bytes of its body."""
+
+    messages: list[Any]
+    context: Any
+    sent_at: Any
+    size: int
+
+
+async def _receive(sent: _Messages, service: Service, room: Room) -> None:
+    """Keep the messages, some at a time; what is sent again because others were refused is known by its id.
+
+    Args:
+        sent: the messages.
+        service: keeps them.
+        room: held for the body and what was read from it. Grows once, by what a transaction needs: for want of memory
+            all of the messages are refused or none.
+    """
+    received = service.settings.clock()
+    shared = sent.context if isinstance(sent.context, Mapping) and sent.context else None
+    room.grow_to(room.size + min(len(sent.messages), _TOGETHER) * (_MESSAGE + (_memory_of(shared) if shared else 0)))
+    for start in range(0, len(sent.messages), _TOGETHER):
+        some = sent.messages[start : start + _TOGETHER]
+        if shared is not None:
+            some = [_with_context(message, shared) for message in some]
+        if sent.size <= _SMALL:
+            found = service.segment.read(some, received=received, sent_at=sent.sent_at)
+        else:
+            found = await asyncio.to_thread(service.segment.read, some, received=received, sent_at=sent.sent_at)
+        if len(found.events) or found.raw or found.links:
+            job = EventsJob(
+                events=found.events, bodies=found.bodies, texts=found.texts, raw=found.raw, links=found.links
+            )
+            await service.record(job, room=room)
+
+
+def _memory_of(shared: Mapping[str, Any]) -> int:
+    return json_memory(to_json(shared))
 
 
 async def _object(http: Request) -> dict[str, Any]:
@@ -160,12 +190,16 @@ def _with_context(message: Any, shared: Mapping[str, Any]) -> Any:
     if not isinstance(message, dict):
         return message
     own = message.get("context")
-    return {**message, "context": {**shared, **(own if isinstance(own, Mapping) else {})}}
+    return {**message, "context": {**shared, **own} if own and isinstance(own, Mapping) else shared}
 
 
 def _receiver_of(kind: str) -> Callable[..., Coroutine[Any, Any, SegmentResponse]]:
     async def receive(http: Request, service: ServiceDep) -> SegmentResponse:
-        return await _receive(http, service, [{**await _object(http), "type": kind}], sent_at=None)
+        sent = await http.body()
+        with service.holding(json_memory(sent)) as room:
+            message = {**await _object(http), "type": kind}
+            await _receive(_Messages([message], None, None, len(sent)), service, room)
+        return SegmentResponse()
 
     receive.__doc__ = f"Keep one {kind} message: as events, or raw and counted where it is not understood."
     return receive

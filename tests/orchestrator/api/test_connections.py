@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 import uvicorn
 
+from orchestrator.api import connections
 from orchestrator.api.connections import MOST_HEAD, BoundedProtocol
 
 
@@ -223,6 +224,30 @@ def test_a_client_that_does_not_read_its_answer_is_left(impatient, connection):
         client.sendall(b"GET /much HTTP/1.1\r\nhost: t\r\n" + connection + b"\r\n")
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
         time.sleep(1.5)
+        assert len(answer_on(client)) < MUCH * 2**20
+
+
+def test_a_client_that_reads_steadily_is_not_left_however_little_it_reads_at_once(impatient):
+    with impatient() as client:
+        client.sendall(b"GET /much HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n")
+        size, until = 0, time.monotonic() + 3
+        while time.monotonic() < until:  # many times its patience, and less than the buffers between us hold
+            size += len(client.recv(2**14))
+            time.sleep(0.02)
+        assert size < 4 * 2**20
+        while piece := client.recv(2**18):
+            size += len(piece)
+        assert size > MUCH * 2**20
+
+
+def test_where_the_system_does_not_tell_what_is_read_a_client_is_left_much_later(monkeypatch):
+    monkeypatch.setattr(connections, "_acknowledged", lambda _: None)
+    with (
+        listening(0.1) as port,
+        closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as client,
+    ):
+        client.sendall(b"GET /much HTTP/1.1\r\nhost: t\r\n\r\n")
+        time.sleep(2.5)
         assert len(answer_on(client)) < MUCH * 2**20
 
 

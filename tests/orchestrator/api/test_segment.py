@@ -425,9 +425,9 @@ def test_a_large_request_is_kept_piece_by_piece_and_odd_messages_leave_the_rest(
     async def test(served):
         submitted, submit = [], served.app.state.service.record
 
-        async def record(job):
+        async def record(job, **more):
             submitted.append(len(job.events))
-            return await submit(job)
+            return await submit(job, **more)
 
         served.app.state.service.record = record
         ticks = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import tracemalloc
 from dataclasses import replace
@@ -234,6 +235,45 @@ def test_bodies_that_only_announce_to_be_large_keep_nobody_out(serving, impatien
                 assert kinds(answers) == ["done"] * 50
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # about memory
+@pytest.mark.parametrize("context", [{}, {"context": {"page": {f"name{i}": f"value {i}" for i in range(200)}}}])
+def test_packed_messages_count_for_what_they_take_and_are_kept_whole_or_not_at_all(serving, impatient, context):
+    of = impatient(queue_bytes=2**23, request_timeout_seconds=10.0)
+    count, requests = 250, 40
+
+    def packed(request):
+        odd = {"type": "track", "userId": "c", "event": "x", "properties": {"a": 1, "c": [{}] * 40}}
+        messages = [{"messageId": f"m-{request}-{i}", **odd} for i in range(count)]
+        return gzip.compress(json.dumps({"batch": messages, **context}).encode())
+
+    bodies = [packed(i) for i in range(requests)]
+
+    async def test():
+        async with serving(of) as served:
+
+            async def send(body):
+                return await served.client.post("/v1/batch", content=body, headers={"Content-Encoding": "gzip"})
+
+            assert (await send(packed("before"))).status_code == 200
+            tracemalloc.start()
+            try:
+                with locked(of):
+                    sending = [asyncio.create_task(send(body)) for body in bodies]
+                    await asyncio.sleep(1)
+                    used, _ = tracemalloc.get_traced_memory()
+                    state = served.app.state.service.metrics.queue()
+            finally:
+                tracemalloc.stop()
+            answers = await asyncio.gather(*sending)
+            assert served.app.state.service.metrics.queue().bytes == 0
+            return used, state, answers, served.rows("raw_events")
+
+    used, state, answers, rows = asyncio.run(test())
+    assert used < state.bytes + 2**20 < state.most_bytes + 2**21, (used, state)
+    assert set(kinds(answers)) == {"done", "overloaded"}
+    assert len(rows) == (kinds(answers).count("done") + 1) * count
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
