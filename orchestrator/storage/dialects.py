@@ -203,7 +203,7 @@ class SQLite(Dialect):
             # Pages: fewer, larger checkpoints; each one is a stall.
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
             # KiB: a write touches pages all over the indexes, and by default most would be read again.
-            connection.execute("PRAGMA cache_size = -32768")
+            connection.execute("PRAGMA cache_size = -8192")
             # What is deleted or replaced is overwritten with zeros.
             connection.execute("PRAGMA secure_delete = ON")
 
