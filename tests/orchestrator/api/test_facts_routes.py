@@ -146,6 +146,26 @@ def test_an_outcome_is_read_back_with_its_decision_and_counts_in_the_profile(ask
     ask(test)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # refused before any database sees it
+@pytest.mark.parametrize("kind", ["purchase", "return"])
+def test_an_outcome_that_moves_money_says_how_much_as_an_event_must(ask, kind):
+    async def test(served):
+        decision = await decided(served)
+        told = await served.client.post("/v1/events", json=event(type=kind))
+        one = await served.client.post("/v1/outcomes", json=outcome(decision, type=kind))
+        many = await served.client.post("/v1/outcomes", json=[outcome(decision), outcome(decision, "o-2", type=kind)])
+        assert [answer.status_code for answer in (told, one, many)] == [422] * 3
+        (of_event,), (of_one,), (of_many,) = (answer.json()["errors"] for answer in (told, one, many))
+        assert of_one == {**of_event, "fix": of_event["fix"].replace(" event ", " outcome ")}
+        assert of_many == {**of_one, "field": "[1].value"}
+        assert served.rows("outcomes") == []
+        # Nothing is an amount, if it is said.
+        said = await served.client.post("/v1/outcomes", json=outcome(decision, type=kind, value=0.0))
+        assert said.status_code == 200
+
+    ask(test)
+
+
 def test_a_repeated_outcome_counts_once(ask):
     async def test(served):
         sent = outcome(await decided(served), timestamp="2026-11-01T00:00:00Z")
