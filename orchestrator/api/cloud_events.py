@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from fastapi import Request, Response
@@ -16,7 +16,14 @@ from orchestrator.api.problems import ProblemError, invalid, invalid_fields
 from orchestrator.api.strict_json import StrictJsonRequest
 from orchestrator.errors import WireError, WireFault
 from orchestrator.service.jobs import Recorded
-from orchestrator.wire.cloudevents import CloudEvents, Mode, content_mode, from_headers
+from orchestrator.wire.cloudevents import (
+    BATCH_MEDIA_TYPE,
+    MEDIA_TYPE,
+    CloudEvents,
+    Mode,
+    content_mode,
+    from_headers,
+)
 
 
 class CloudEventsRoute(APIRoute):
@@ -35,7 +42,7 @@ class CloudEventsRoute(APIRoute):
                     415, "unsupported-media-type", detail=f"{fault.field} {fault.problem}", fix=fault.fix
                 ) from error
             if mode is None:
-                return await handler(StrictJsonRequest(request.scope, request.receive))
+                return await _handle_own(handler, StrictJsonRequest(request.scope, request.receive))
             return await _handle(handler, CloudEventsRequest(request, mode))
 
         return handle
@@ -80,6 +87,26 @@ class CloudEventsRequest(StrictJsonRequest):
         if not isinstance(sent, list):
             raise WireError([WireFault("body", f"is a {type(sent).__name__}", "send a JSON list of CloudEvents")])
         return sent
+
+
+async def _handle_own(
+    handler: Callable[[Request], Coroutine[Any, Any, Response]], request: StrictJsonRequest
+) -> Response:
+    try:
+        return await handler(request)
+    except RequestValidationError as error:
+        # A list of unknown fields would hide that one header is all that is wrong.
+        many = isinstance(error.body, list)
+        sent = error.body if many else [error.body]
+        if not any(isinstance(event, Mapping) and "specversion" in event for event in sent):
+            raise
+        raise ProblemError(
+            415,
+            "unsupported-media-type",
+            detail=f"this looks like {'a list of CloudEvents' if many else 'a CloudEvent'}, but its Content-Type is "
+            "application/json",
+            fix=f"send Content-Type: {BATCH_MEDIA_TYPE if many else MEDIA_TYPE}",
+        ) from error
 
 
 async def _handle(handler: Callable[[Request], Coroutine[Any, Any, Response]], request: CloudEventsRequest) -> Response:

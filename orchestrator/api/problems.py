@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from orchestrator.api.models.problems import FieldProblem, Problem
+from orchestrator.api.tracing import PROBLEM
 from orchestrator.errors import suggestion
 from orchestrator.profiles.records import CLOCK_TOLERANCE
 from orchestrator.service import errors as service
@@ -240,6 +241,7 @@ def refusal_problem(error: service.ServiceError) -> ProblemError:
 
 def problem_response(request: Request, error: ProblemError) -> Response:
     """The problem as an answer, for code that is not inside a route."""
+    request.scope[PROBLEM] = error.kind
     if service := getattr(request.app.state, "service", None):
         service.metrics.refused(error.kind)
     return Response(

@@ -13,6 +13,8 @@ log = structlog.get_logger(__name__)
 
 # Where the door leaves the id of the key that let a request in.
 KEY_ID = "journey.key_id"
+# Where a refusal leaves its kind.
+PROBLEM = "journey.problem"
 
 # Not secret, and os.urandom would hand the interpreter lock to the writer thread on every request.
 _ids = random.Random()  # noqa: S311
@@ -70,6 +72,7 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
         method=scope["method"],
         route=_route(scope) or None,
         status=status,
+        **({"problem": scope[PROBLEM]} if PROBLEM in scope else {}),
         milliseconds=round(seconds * 1000, 1),
     )
 

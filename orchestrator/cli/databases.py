@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.options import terminal
 from orchestrator.database_urls import without_passwords
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from orchestrator.config import Retailer
 
-db_app = typer.Typer(help="Upgrade, back up and check the database of a service.", no_args_is_help=True)
+db_app = typer.Typer(help="Upgrade, back up, check and look into the database of a service.", no_args_is_help=True)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="Directory of the retailer's configuration.")]
 DatabaseOption = Annotated[str | None, typer.Option("--database", help="Database URL; default: serving.yaml's.")]
@@ -82,6 +84,33 @@ def check(
     if found.faults:
         raise typer.Exit(1)
     typer.echo("no faults")
+
+
+@db_app.command("raw")
+def raw(config: ConfigOption = Path("configs/retail"), database: DatabaseOption = None) -> None:
+    """Count the messages of other systems that were kept as they came, because not all of them was understood.
+
+    By the name the sender gave them, the most frequent first. `events.yaml` says what becomes of a name.
+
+    Example: journey db raw --config configs/retail
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from orchestrator.storage.log import count_raw_events
+
+    with database_at(config, database) as engine, engine.connect() as connection:
+        counted = count_raw_events(connection)
+    if not counted:
+        typer.echo("no message was kept raw")
+        return
+    table = Table("source", "name", "messages", "last received")
+    for one in counted:
+        last = datetime.fromtimestamp(one.last_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        # A name is the sender's: neither its brackets nor what it says to a terminal is obeyed.
+        name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in one.name)
+        table.add_row(one.source, Text(name or "-"), f"{one.messages:,}", last)
+    terminal().print(table)
 
 
 def retailer_at(config: Path, database: str | None) -> Retailer:

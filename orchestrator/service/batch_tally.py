@@ -52,12 +52,14 @@ class BatchTally:
         decided: decisions, in turns.
         facts: by kind (`event`, `outcome`, `stock`) and whether `accepted` or `duplicate`.
         repeats: decisions answered from the log.
+        raw: messages newly kept as they were sent, by source.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     decided: list[Counted] = field(default_factory=list)
     facts: Counter[tuple[str, str]] = field(default_factory=Counter)
     repeats: int = 0
+    raw: Counter[str] = field(default_factory=Counter)
     _since: float = field(default_factory=time.perf_counter)
 
     def lap(self, stage: str) -> None:

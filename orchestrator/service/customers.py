@@ -39,6 +39,7 @@ class CustomerSummary:
     """What is known of a customer now.
 
     Attributes:
+        customer_id: the customer's own, whichever was asked for.
         features: what policies are told, by name.
         consent: whether each channel may be used.
         stated: texts the customer stated, by name.
@@ -46,6 +47,7 @@ class CustomerSummary:
         decisions: the latest, the last one first.
     """
 
+    customer_id: str
     features: Mapping[str, float]
     consent: Mapping[str, bool]
     stated: Mapping[str, str]
@@ -72,6 +74,7 @@ def read_customer(
     ).all()
     texts = connection.execute(select(stated.c.name, stated.c.value).where(stated.c.customer_id == customer_id))
     return CustomerSummary(
+        customer_id=customer_id,
         features=dict(zip(schema.columns, features(schema, states, now)[0].tolist(), strict=True)),
         consent=dict(zip(schema.channels, consent(schema, states)[0].tolist(), strict=True)),
         stated={row.name: row.value for row in texts},

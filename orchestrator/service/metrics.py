@@ -16,6 +16,7 @@ from orchestrator.service.counting import SECONDS, Buckets, counts, gauge, gauge
 from orchestrator.service.gathering import QueueState
 from orchestrator.service.lift_watcher import MeasuredLift
 from orchestrator.service.serving_policy import ServedPolicy
+from orchestrator.wire.segment import SOURCE as SEGMENT
 from policies.arrays import IntArray
 
 # Whatever else a client sends as a method is one label: labels must be few.
@@ -26,6 +27,8 @@ _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 # The database was in the way and the batch was tried again, or it refused the batch, or the batch failed for good.
 DATABASE = ("retried", "refused", "failed")
 FACTS = ("event", "outcome", "stock")
+# Whose messages may be kept as they were sent; told from the start, so that the first one is seen as a change.
+SOURCES = (SEGMENT,)
 
 
 class Metrics(Collector):
@@ -59,6 +62,7 @@ class Metrics(Collector):
         self._uncounted = 0
         self._repeats = 0
         self._facts: Counter[tuple[str, ...]] = Counter()
+        self._raw: Counter[str] = Counter(dict.fromkeys(SOURCES, 0))
         self._database: Counter[str] = Counter()
         self._lift: tuple[MeasuredLift, float] | None = None
         # What is asked when someone looks; set by the service.
@@ -105,6 +109,8 @@ class Metrics(Collector):
                 self._count()
             if tally.facts:
                 self._facts.update(tally.facts)
+            if tally.raw:
+                self._raw.update(tally.raw)
             self._repeats += tally.repeats
 
     def database(self, what: str) -> None:
@@ -162,6 +168,8 @@ class Metrics(Collector):
         yield histogram("journey_batch_requests", "Requests handled in one transaction.", self._batch)
         facts = [((kind, new), self._facts[kind, new]) for kind in FACTS for new in _NEW]
         yield counts("journey_facts", "Events, outcomes and facts about stock received.", ["kind", "result"], facts)
+        raw = [((source,), n) for source, n in self._raw.items()]
+        yield counts("journey_raw_messages", "Messages not understood, kept as they were sent.", ["source"], raw)
         troubles = [((what,), self._database[what]) for what in DATABASE]
         yield counts("journey_database_errors", "Batches the database did not take at once.", ["result"], troubles)
 

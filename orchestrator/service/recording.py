@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -89,13 +90,16 @@ def record_events(
 
 def record_raw(
     connection: Connection, messages: Sequence[RawMessage], *, whose: Sequence[str | None], now: float
-) -> None:
-    """Keep messages that were not understood, each once, with whose each is."""
+) -> Counter[str]:
+    """Keep messages that were not understood, each once, with whose each is; how many were new, by source."""
+    new: Counter[str] = Counter()
     for source in {message.source for message in messages}:
         of_source = {m.message_id: (m, of) for m, of in zip(messages, whose, strict=True) if m.source == source}
         known = known_raw(connection, source, list(of_source))
         rows = [_raw_row(m, of, now) for m, of in of_source.values() if m.message_id not in known]
         write_rows(connection, raw_events, rows)
+        new[source] = len(rows)
+    return new
 
 
 def _raw_row(message: RawMessage, customer_id: str | None, now: float) -> Row:

@@ -172,7 +172,7 @@ class Writer:
             recorded = record_events(connection, self._schema, profiles, told, now=now)
             answers.update(zip([i for i, _ in batch.events], recorded, strict=True))
             raw, of_raw = [raw for job in told for raw in job.raw], [customer for of in whose for customer in of.raw]
-            record_raw(connection, raw, whose=of_raw, now=now)
+            tally.raw.update(record_raw(connection, raw, whose=of_raw, now=now))
             for of_job in recorded:
                 tally.recorded("event", of_job.new)
         if batch.outcomes:

@@ -19,7 +19,7 @@ class LastDecisionRecord(BaseModel):
 class CustomerResponse(BaseModel):
     """What is known of a customer now."""
 
-    customer_id: str
+    customer_id: str = Field(description="The customer's own, also where another of its ids was asked for.")
     features: dict[str, float | None] = Field(description="What policies are told, by name.")
     consent: dict[str, bool] = Field(description="Whether each channel may be used.")
     stated: dict[str, str] = Field(description="Texts the customer stated, by name.")

@@ -35,7 +35,10 @@ class OutcomeRequest(Body):
         description="One of the outcomes in goals.yaml; or `sent`, `seen` or `failed` (it will not be sent), by which "
         "the channel reports what became of a contact."
     )
-    value: Amount = Field(default=0.0, description="Money it carries, such as an order total or what was paid back.")
+    value: Amount = Field(
+        default=0.0,
+        description="Money it carries: an order total, what was paid back. A `purchase` or `return` needs it.",
+    )
     timestamp: PastTime | None = Field(default=None, description="When it happened; now if left out.")
     slot: Annotated[int, Field(ge=1, le=20)] = Field(
         default=1, description="Which result it is about, where a decision has several: 1 for the first."

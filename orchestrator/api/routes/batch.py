@@ -16,11 +16,12 @@ from starlette.types import Receive, Scope, Send
 from orchestrator.api.answers import batch_decision_json
 from orchestrator.api.deps import service_of
 from orchestrator.api.models.decisions import BatchRefusal, DecisionRequest
-from orchestrator.api.problems import ProblemError, problem_of, responses
+from orchestrator.api.models.problems import FieldProblem
+from orchestrator.api.problems import ProblemError, invalid, problem_of, responses
 from orchestrator.api.requests import job_of
 from orchestrator.api.routes.decisions import KEY_PARAMETER, idempotency_key, kept_key
 from orchestrator.api.spool import DiskRoom, Spool
-from orchestrator.api.strict_json import check_media_type, too_large
+from orchestrator.api.strict_json import check_media_type
 from orchestrator.service.errors import ServiceError
 from orchestrator.service.jobs import DecisionJob, DecisionMade
 from orchestrator.service.layout import digest
@@ -36,6 +37,10 @@ _IN_MEMORY = 4 * 2**20  # bytes of answers a client has not read yet; what is mo
 _UNREAD = 2**28  # bytes of them above which nothing more is decided until the client reads
 _UNREAD_OF_ALL = 2**30  # bytes of them in files, of all calls to a process together
 _READ = 65_536
+_ONE_PER_LINE = "send one JSON object per line, and a line break after each, which curl keeps with --data-binary @FILE"
+_EXAMPLE = """{"customer_id": "c-1042", "channels": ["email", "site"]}
+{"customer_id": "c-1043", "placement": "home_hero", "slots": 2}
+"""
 
 
 def disk_room() -> DiskRoom:
@@ -62,7 +67,18 @@ def disk_room() -> DiskRoom:
                 "before get their first answers. Each API key has its own.",
             }
         ],
-        "requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
+        "requestBody": {
+            "required": True,
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {
+                        "type": "string",
+                        "description": f"Bodies of `/v1/decisions`, one per line of up to {LONGEST_LINE:,} bytes.",
+                    },
+                    "example": _EXAMPLE,
+                }
+            },
+        },
     },
 )
 async def decide_batch(
@@ -113,8 +129,10 @@ class _Batch:
 
     def _job(self, text: bytes, *, line: int) -> DecisionJob:
         if len(text) > LONGEST_LINE:
-            raise too_large(LONGEST_LINE)
-        job = job_of(DecisionRequest.model_validate_json(text), self._service, candidates=self._candidates)
+            raise ProblemError(
+                413, "body-too-large", detail=f"the line is longer than {LONGEST_LINE:,} bytes", fix=_ONE_PER_LINE
+            )
+        job = job_of(_request(text), self._service, candidates=self._candidates)
         if self._key is None:
             return job
         key = kept_key(self._http, self._key, line=line)
@@ -163,6 +181,16 @@ class _Lines(Response):
                     await unread.put(piece)
         finally:
             await unread.end()
+
+
+def _request(text: bytes) -> DecisionRequest:
+    try:
+        return DecisionRequest.model_validate_json(text)
+    except ValidationError as error:
+        (first, *_) = error.errors(include_url=False)
+        if first["type"] != "json_invalid":
+            raise
+        raise invalid([FieldProblem(field="body", problem=first["msg"], fix=_ONE_PER_LINE)]) from error
 
 
 async def _gathered(http: Request) -> AsyncIterator[list[bytes]]:

@@ -48,7 +48,7 @@ async def read_customer(customer_id: CustomerId, service: ServiceDep) -> Custome
     """Features, consent, stated texts, and the latest decisions."""
     found = await service.read_customer(customer_id)
     return CustomerResponse(
-        customer_id=customer_id,
+        customer_id=found.customer_id,
         features={name: finite_or_none(value) for name, value in found.features.items()},
         consent=dict(found.consent),
         stated=dict(found.stated),

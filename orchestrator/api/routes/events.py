@@ -49,7 +49,10 @@ async def receive_events(body: EventsRequest, service: ServiceDep) -> FactsRespo
     many, now = isinstance(body, list), service.settings.clock()
     refuse_future([event.timestamp for event in sent], now=now, many=many)
     texts = stated_texts(
-        [event.attributes or {} for event in sent], fields=service.settings.retailer.profiles.content_fields, many=many
+        [event.attributes or {} for event in sent],
+        fields=service.settings.retailer.profiles.content_fields,
+        profile=service.schema.attributes,
+        many=many,
     )
     job = EventsJob(
         events=_read(service.schema, sent, texts, many=many, now=now),

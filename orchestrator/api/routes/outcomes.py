@@ -7,9 +7,11 @@ from fastapi import APIRouter
 from orchestrator.api.answers import facts_response
 from orchestrator.api.deps import ServiceDep
 from orchestrator.api.models.outcomes import FactsResponse, OutcomesRequest
+from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import invalid, refuse_future, refuse_repeated_ids, responses, unknown_name
 from orchestrator.api.strict_json import StrictJsonRoute
 from orchestrator.config.models import DELIVERY
+from orchestrator.profiles.types import NEEDS_VALUE
 from orchestrator.service.jobs import Outcome, OutcomesJob
 
 router = APIRouter(prefix="/v1/outcomes", tags=["outcomes"], route_class=StrictJsonRoute)
@@ -30,6 +32,15 @@ async def receive_outcomes(body: OutcomesRequest, service: ServiceDep) -> FactsR
         unknown_name(f"[{i}].type" if isinstance(body, list) else "type", outcome.type, known)
         for i, outcome in enumerate(sent)
         if outcome.type not in known
+    ]
+    wrong += [
+        FieldProblem(
+            field=f"[{i}].value" if isinstance(body, list) else "value",
+            problem="is missing",
+            fix=f"a {outcome.type!r} outcome needs the money it moved",
+        )
+        for i, outcome in enumerate(sent)
+        if outcome.type in NEEDS_VALUE and "value" not in outcome.model_fields_set
     ]
     if wrong:
         raise invalid(wrong)

@@ -104,6 +104,19 @@ _TRACK = {
     "properties": {"sku": "G-32", "category": "home"},
     "timestamp": "2026-01-20T18:00:00Z",
 }
+_ANONYMOUS_ID = "5e8f7a1c-4a51-4c4e-9a5b-2f6d1f0c7b3a"
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "track": _TRACK,
+    "identify": {
+        "userId": "c-1042",
+        "anonymousId": _ANONYMOUS_ID,
+        "traits": {"age": "25-34", "email_subscribed": True, "timezone": "Europe/Berlin"},
+    },
+    "page": {"userId": "c-1042", "name": "Home", "properties": {"path": "/"}},
+    "screen": {"userId": "c-1042", "name": "Home"},
+    "group": {"userId": "c-1042", "groupId": "family-7"},
+    "alias": {"userId": "c-1042", "previousId": _ANONYMOUS_ID},
+}
 _STATUSES = responses(400, 413, 415, 422, 503)
 
 
@@ -211,5 +224,5 @@ for _kind in KINDS:
         responses=_STATUSES,
         summary=f"One {_kind} message of Segment",
         name=_kind,
-        openapi_extra=_documented({**_TRACK, "type": _kind}),
+        openapi_extra=_documented({"type": _kind, "messageId": f"{_kind}-881", **_EXAMPLES[_kind]}),
     )(_receiver_of(_kind))

@@ -49,6 +49,10 @@ def test_each_line_gets_a_logged_decision_or_its_own_refusal(ask):
             (7, 422),
             (8, 413),
         ]
+        # Neither is a matter of too many requests.
+        for n in (4, 8):
+            assert "one JSON object per line" in of[n]["problem"]["fix"]
+        assert "line is longer than 65,536 bytes" in of[8]["problem"]["detail"]
         assert of[6]["problem"]["errors"][0]["field"] == "channels[0]"
         assert of[7]["problem"]["errors"][0]["field"] == "colour"
         logged = {row["decision_id"]: row for row in served.rows("decisions")}
@@ -61,6 +65,22 @@ def test_each_line_gets_a_logged_decision_or_its_own_refusal(ask):
             assert "candidates" not in one
         assert of[5]["joint_propensity"] is not None
         assert len(logged) == 3
+
+    ask(test)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_documented_body_is_decided_and_without_its_line_breaks_the_mistake_is_named(ask):
+    async def test(served):
+        await served.know("c-1042", "c-1043")
+        document = (await served.client.get("/openapi.json")).json()
+        body = document["paths"]["/v1/decisions/batch"]["post"]["requestBody"]["content"][NDJSON["Content-Type"]]
+        found = await batch(served, body["example"].splitlines())
+        assert [one["customer_id"] for one in found] == ["c-1042", "c-1043"]
+        # As `curl -d @FILE` sends it.
+        (refused,) = await batch(served, ["".join(body["example"].splitlines())])
+        assert refused["problem"]["status"] == 422
+        assert "--data-binary @FILE" in refused["problem"]["errors"][0]["fix"]
 
     ask(test)
 

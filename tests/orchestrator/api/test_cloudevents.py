@@ -68,6 +68,29 @@ def test_all_modes_and_our_own_json_leave_the_same(ask):
     ask(test)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("events", "kind", "fix"),
+    [
+        (cloud_event(), "a CloudEvent,", "application/cloudevents+json"),
+        ([cloud_event(), cloud_event("8")], "a list of CloudEvents,", "application/cloudevents-batch+json"),
+    ],
+)
+def test_cloud_events_sent_as_plain_json_are_told_the_right_media_type(ask, events, kind, fix):
+    async def test(served):
+        answer = await sent(served, events, {"content-type": "application/json"})
+        problem = answer.json()
+        assert (answer.status_code, problem["fix"]) == (415, f"send Content-Type: {fix}")
+        assert f"looks like {kind}" in problem["detail"]
+        # As that, it is taken.
+        assert (await sent(served, events, {"content-type": fix})).status_code == 200
+        # What is wrong with an event of our own is told field by field, as ever.
+        answer = await sent(served, {"event_id": "e", "specversions": "1.0"}, {"content-type": "application/json"})
+        assert (answer.status_code, "specversions" in answer.text) == (422, True)
+
+    ask(test)
+
+
 def test_the_same_source_and_id_is_the_same_fact_also_within_a_batch(ask):
     async def test(served):
         first, other = cloud_event(), cloud_event(source="/store")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 
@@ -76,6 +79,8 @@ def test_consent_given_by_an_event_opens_the_channel(ask):
         (event(timestamp="0001-01-01T00:00:00Z"), "timestamp", "when it happened"),
         (event(attributes={"agee": "25-34"}), "attributes.agee", "did you mean 'age'"),
         (event(attributes={"age": "26"}), "attributes.age", "25-34"),
+        (event(attributes={"timezon": "Europe/Berlin"}), "attributes.timezon", "did you mean 'timezone'"),
+        ([event(), event("e-2", attributes={"tz": "?"})], "[1].attributes.tz", "store_distance, timezone, home_store"),
         (event(event_id=""), "event_id", "longer"),
         ([event(), event("e-2", customer_id=None)], "[1].customer_id", "JSON string"),
         ([event(), event("e-2", category="pantri")], "[1].category", "did you mean"),
@@ -96,6 +101,23 @@ def test_a_wrong_event_refuses_the_whole_request(ask, body, field, hint):
         assert served.rows("events") == served.rows("customers") == []
 
     ask(test)
+
+
+def test_names_of_texts_are_among_those_an_attribute_may_have(serving, retailer):
+    profiles = retailer.profiles.model_copy(update={"content_fields": ("first_name",)})
+
+    async def test():
+        async with serving(replace(retailer, profiles=profiles)) as served:
+            wrong = await served.client.post("/v1/events", json=event(attributes={"firstname": "Ada", "agee": "25-34"}))
+            right = await served.client.post("/v1/events", json=event(attributes={"first_name": "Ada", "age": "25-34"}))
+            return wrong, right
+
+    wrong, right = asyncio.run(test())
+    assert (wrong.status_code, right.status_code) == (422, 200)
+    name, age = wrong.json()["errors"]
+    known = "known: age, income, household, store_distance, first_name, timezone, home_store"
+    assert (name["field"], name["fix"]) == ("attributes.firstname", f"did you mean 'first_name'? {known}")
+    assert (age["field"], age["fix"]) == ("attributes.agee", f"did you mean 'age'? {known}")
 
 
 async def decided(served):
@@ -142,6 +164,26 @@ def test_an_outcome_is_read_back_with_its_decision_and_counts_in_the_profile(ask
         after = (await served.client.get(f"/v1/decisions/{(await served.decide('c-1'))['decision_id']}")).json()
         assert after["features"]["site.responses"] > 0
         assert after["features"]["spend"] > 0
+
+    ask(test)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # refused before any database sees it
+@pytest.mark.parametrize("kind", ["purchase", "return"])
+def test_an_outcome_that_moves_money_says_how_much_as_an_event_must(ask, kind):
+    async def test(served):
+        decision = await decided(served)
+        told = await served.client.post("/v1/events", json=event(type=kind))
+        one = await served.client.post("/v1/outcomes", json=outcome(decision, type=kind))
+        many = await served.client.post("/v1/outcomes", json=[outcome(decision), outcome(decision, "o-2", type=kind)])
+        assert [answer.status_code for answer in (told, one, many)] == [422] * 3
+        (of_event,), (of_one,), (of_many,) = (answer.json()["errors"] for answer in (told, one, many))
+        assert of_one == {**of_event, "fix": of_event["fix"].replace(" event ", " outcome ")}
+        assert of_many == {**of_one, "field": "[1].value"}
+        assert served.rows("outcomes") == []
+        # Nothing is an amount, if it is said.
+        said = await served.client.post("/v1/outcomes", json=outcome(decision, type=kind, value=0.0))
+        assert said.status_code == 200
 
     ask(test)
 

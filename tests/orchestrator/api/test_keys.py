@@ -10,6 +10,7 @@ import time
 import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route
+from structlog.testing import capture_logs
 
 from orchestrator.access.scopes import Scope
 from orchestrator.api.app import create_app
@@ -270,6 +271,31 @@ def test_a_refusal_reaches_the_log_with_the_key_s_id_and_never_the_key(serving, 
     _, key_id, secret = key.split("_")
     assert key_id in logged
     assert secret not in logged
+
+
+@ONE_KIND
+def test_a_refusal_s_line_says_why(serving, database_url):
+    key = make_key(database_url, "decide,explain")
+
+    async def test(served):
+        with capture_logs() as lines:
+            await served.client.post("/v1/decisions", json={"customer_id": "nobody"})
+            await served.client.get("/v1/customers/ada", headers=bearer(key))
+            await served.client.post("/v1/decisions", json={"customer_id": "nobody"}, headers=bearer(key))
+            await served.client.get("/v1/decisions/ada", headers=bearer(key))
+            await served.client.post(
+                "/v1/explain", content=b"{", headers={**bearer(key), "Content-Type": "application/json"}
+            )
+        refusals = [line for line in lines if line["event"] == "request refused"]
+        assert [(line["status"], line["problem"], line["route"]) for line in refusals] == [
+            (401, "no-usable-key", None),
+            (403, "scope-missing", None),
+            (404, "unknown-customer", "/v1/decisions"),
+            (404, "unknown-decision", "/v1/decisions/{decision_id}"),
+            (400, "malformed-json", "/v1/explain"),
+        ]
+
+    guarded(serving, test)
 
 
 def test_only_digests_of_keys_are_kept(database_url):

@@ -88,6 +88,22 @@ def test_facts_repeats_refusals_and_requests_are_counted(ask):
     assert found[("journey_stopping",)] == 0
 
 
+def test_messages_kept_raw_are_counted_once_by_their_source(ask):
+    async def test(served):
+        before = await numbers(served)
+        odd = [{"type": "track", "messageId": f"m-{i}", "userId": "c-1", "event": "Odd"} for i in range(3)]
+        understood = {"type": "page", "messageId": "p-1", "userId": "c-1"}
+        for batch in ([*odd, odd[0], understood], odd):
+            await served.client.post("/v1/batch", json={"batch": batch})
+        return before, await numbers(served)
+
+    before, after = ask(test)
+    # Told before there is one, or the first one would be no change.
+    assert before["journey_raw_messages_total", "segment"] == 0
+    assert after["journey_raw_messages_total", "segment"] == 3
+    assert after["journey_facts_total", "accepted", "event"] == 1
+
+
 NDJSON = {"content-type": "application/x-ndjson"}
 
 

@@ -329,6 +329,35 @@ def test_each_kind_has_an_address_of_its_own(ask, kind):
     ask(test)
 
 
+LINKED = ("5e8f7a1c-4a51-4c4e-9a5b-2f6d1f0c7b3a", "c-1042")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("kind", "types", "links"),
+    [
+        ("identify", ["profile", "subscribe"], [LINKED]),
+        ("track", ["view"], []),
+        ("page", ["visit"], []),
+        ("screen", ["visit"], []),
+        ("group", [], []),
+        ("alias", [], [LINKED]),
+    ],
+)
+def test_the_documented_example_of_each_kind_does_what_the_kind_is_for(ask, kind, types, links):
+    async def test(served):
+        document = (await served.client.get("/openapi.json")).json()
+        body = document["paths"][f"/v1/{kind}"]["post"]["requestBody"]["content"]["application/json"]["example"]
+        assert body["type"] == kind
+        answer = await served.client.post(f"/v1/{kind}", json=body)
+        assert (answer.status_code, answer.json()) == (200, {"success": True})
+        assert [row["type"] for row in served.rows("events")] == types
+        assert [(row["alias_id"], row["customer_id"]) for row in served.rows("identities")] == links
+        assert [name for name, _ in raw(served)] == (["group"] if kind == "group" else [])
+
+    ask(test)
+
+
 def test_import_is_a_batch(ask):
     async def test(served):
         body = {"batch": [track("Product Viewed", timestamp="2020-01-01T00:00:00Z")]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import UTC, datetime
 
 import pytest
 
@@ -137,7 +138,37 @@ def test_an_older_database_is_told_to_upgrade_and_is_upgraded(journey, filled, c
     assert "already up to date" in journey("db", "upgrade", *options).out
 
 
-@pytest.mark.parametrize("command", [("check",), ("backup", "copy.db")])
+def test_messages_kept_raw_are_listed_by_name(journey, ask, database_url, configs):
+    options = ("--config", configs / "retail", "--database", database_url)
+
+    async def fill(served):
+        names = ["[red]Odd[/red]", "Odder\x9b2J", "Odd", "Odd", "[red]Odd[/red]", "Odd"]
+        messages = [
+            {"type": "track", "messageId": f"m-{i}", "userId": "c-1", "event": name} for i, name in enumerate(names)
+        ]
+        for _ in range(2):  # the second time, nothing is new
+            answer = await served.client.post("/v1/batch", json={"batch": messages})
+            assert answer.status_code == 200, answer.text
+
+    ask(fill)
+    said = journey("db", "raw", *options)
+    assert said.code == 0, said
+    found = [[cell.strip() for cell in line.strip("│").split("│")] for line in said.out.splitlines() if "│" in line]
+    assert [row[:3] for row in found] == [
+        ["segment", "Odd", "3"],
+        ["segment", "[red]Odd[/red]", "2"],
+        ["segment", "Odder\ufffd2J", "1"],
+    ]
+    (received,) = read_rows(database_url, "SELECT max(received_at) AS last FROM raw_events")
+    assert found[0][3] == f"{datetime.fromtimestamp(received['last'], UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_where_nothing_was_kept_raw_that_is_said(journey, filled, configs):
+    said = journey("db", "raw", "--config", configs / "retail", "--database", filled)
+    assert (said.code, said.out) == (0, "no message was kept raw\n")
+
+
+@pytest.mark.parametrize("command", [("check",), ("raw",), ("backup", "copy.db")])
 def test_a_file_that_is_not_there_is_not_made(refused, configs, tmp_path, command):
     database = f"sqlite:///{tmp_path / 'none.db'}"
     assert "no such file" in refused("db", *command, "--config", configs / "retail", "--database", database)

@@ -255,6 +255,15 @@ def test_texts_of_both_are_kept_the_latest_of_each(known):
     known(test)
 
 
+def test_a_customer_is_named_by_its_own_id_whichever_is_asked_for(known):
+    async def test(served):
+        await send(served, view("v-1", user="u-1"), view("v-2", user="u-2"), alias("u-2", "u-1"))
+        found = [(await served.client.get(f"/v1/customers/{asked}")).json() for asked in ("u-1", "u-2")]
+        assert [(one["customer_id"], one["other_ids"]) for one in found] == [("u-1", ["u-2"])] * 2
+
+    known(test)
+
+
 def test_an_alias_message_without_a_previous_id_is_kept_raw(known):
     async def test(served):
         await send(served, {"type": "alias", "userId": "u-1"}, alias("x" * 300, "u-1"))
