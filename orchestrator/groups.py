@@ -100,6 +100,11 @@ def business_rules(retailer: Retailer) -> BusinessRules | None:
         return None
     directory = retailer.directory / groups.business_rules
     field = f"{retailer.directory / 'serving.yaml'}: groups.business_rules = {str(groups.business_rules)!r}"
+    if not directory.is_dir():
+        fix = (
+            "make the rules with `journey train --scenario NAME`, which puts them in data/policies/NAME/business_rules"
+        )
+        raise ConfigError([f"{field}: there is no such directory ({directory}); {fix}, or take the group's share away"])
     try:
         rules = load_baseline(directory)
     except PolicyFormatError as error:

@@ -23,12 +23,17 @@ def check(
         "configs/retail"
     ),
 ) -> None:
-    """Check every file and print the expanded catalogue.
+    """Check every file, and what the files point at, as `journey serve` does; print the expanded catalogue.
 
     Environment variables override settings: JOURNEY__SERVING__PORT=9000 journey config check
 
     Example: journey config check configs/retail
     """
     from orchestrator.config import config_table, load_retailer
+    from orchestrator.service.service import Service, ServiceSettings
+    from policies.policy_files import load_policy
 
-    terminal().print(config_table(load_retailer(directory)))
+    retailer = load_retailer(directory)
+    # Made and not entered: it opens no database, and refuses all that a server would refuse to start with.
+    Service(ServiceSettings(retailer=retailer, champion=lambda: None, load_policy=load_policy))
+    terminal().print(config_table(retailer))

@@ -60,11 +60,14 @@ def erase(
 
     with database_at(config, database) as engine:
         if not yes:
-            typer.confirm("Erase everything about this customer? It cannot be undone", abort=True)
+            typer.confirm(f"Erase everything about the customer {customer_id!r}? It cannot be undone", abort=True)
         erased = erase_alone(engine, customer_id, who=this_user(), clock=time.time)
         wiped = dialect_of(engine).wipe(engine, ids=erased.ids, texts=erased.texts)
     for table, count in erased.rows.items():
         typer.echo(f"{table:16} {count:>8,} rows erased")
+    if not any(erased.rows.values()):
+        # No error: who erases once more, because files were busy, finds nothing either.
+        typer.secho(f"nothing was held under the id {customer_id!r}; check it", fg="yellow", err=True)
     if not wiped:
         typer.secho(
             "error: other programs kept the files busy, which still hold bytes; run it again. If it stays so, what is "

@@ -16,6 +16,7 @@ from orchestrator.cli.options import (
     SeedOption,
     StoreOption,
     of_model,
+    other_models,
     terminal,
 )
 from orchestrator.cli.threads import one_thread
@@ -322,10 +323,16 @@ def promote_command(
 
     Example: journey promote 3
     """
+    from policies.errors import RegistryError
     from policies.registry.store import Store
     from policies.registry.tracking import Tracker
 
-    Tracker(Store(store)).promote(version, model=model)
+    registry = Store(store)
+    if registry.version(model, version) is None:
+        look, other = of_model("journey ui", model=model, store=store), other_models(registry, model=model)
+        told = f"{model} in {store} has no version {version}; see `{look}`"
+        raise RegistryError(f"{told}; {other}" if other else told)
+    Tracker(registry).promote(version, model=model)
     typer.echo(f"{model}/{version} is now {CHAMPION}")
 
 

@@ -38,16 +38,25 @@ def lift_command(
 
     Example: journey lift --days 14 --out lift.svg
     """
-    from orchestrator.groups import Assignment
+    from orchestrator.groups import Assignment, Group
     from orchestrator.service.lift import DAY, measure_lift
     from orchestrator.storage.database import open_database
 
     retailer = retailer_at(config, database)
+    groups = Assignment(retailer.serving.groups)
+    no_plot = f"; no plot is written to {out}" if out is not None else ""
+    used = [group.label for group in Group if groups.shares[group]]
+    if len(used) == 1:
+        typer.echo(
+            f"{retailer.directory / 'serving.yaml'} has one group only, {used[0]}: nothing to compare with{no_plot};"
+        )
+        typer.echo("give other groups a share there (groups.shares), such as {policy: 0.95, control: 0.05}")
+        return
     engine = open_database(retailer.serving.database, create=False)
     found = measure_lift(
         engine,
         retailer.goals,
-        experiment=Assignment(retailer.serving.groups).experiment,
+        experiment=groups.experiment,
         window=days * DAY,
         now=time.time(),
         against=against,
@@ -56,12 +65,13 @@ def lift_command(
     engine.dispose()
     if not found.groups:
         typer.echo(
-            f"no customer's {days:g} days are over yet, {found.waiting:,} wait; look again later, or give fewer --days"
+            f"no customer's {days:g} days are over yet, {found.waiting:,} wait; look again later, or give fewer "
+            f"--days{no_plot}"
         )
         return
     if not found.reference:
-        typer.echo(f"{found.groups[0].customers:,} customers, all in the group policy: nothing to compare with;")
-        typer.echo("give other groups a share in serving.yaml (groups.shares), such as control: 0.05")
+        only = found.groups[0]
+        typer.echo(f"{only.customers:,} customers, all in the group {only.group}: nothing to compare with yet{no_plot}")
         return
     _print(found, currency=retailer.goals.currency, days=days)
     if out is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -31,6 +31,25 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"journey {version('journey-orchestrator')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _journey(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Next best action per customer across channels: import, train, simulate, judge, serve."""
+
+
 app.add_typer(config_app, name="config")
 app.add_typer(import_app, name="import")
 app.add_typer(db_app, name="db")

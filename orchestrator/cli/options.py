@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from policies.registry.store import DEFAULT_MODEL
+from policies.registry.store import DEFAULT_MODEL, Store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +41,20 @@ def of_model(command: str, *, model: str = "", store: Path = DEFAULT_STORE) -> s
     parts += ["--model", shlex.quote(model)] if model and model != DEFAULT_MODEL else []
     parts += ["--store", shlex.quote(str(store))] if store != DEFAULT_STORE else []
     return " ".join(parts)
+
+
+def other_models(store: Store, *, model: str) -> str:
+    """What to say where a model lacks what was asked of it: which others in the store have a champion; or nothing.
+
+    Raises:
+        RegistryError: the store cannot be read.
+    """
+    others = [shlex.quote(name) for name in store.champions() if name != model]
+    if not others:
+        return ""
+    return (
+        f"in the same store {', '.join(others)} {'has' if len(others) == 1 else 'have'} a champion: --model {others[0]}"
+    )
 
 
 def terminal() -> Console:

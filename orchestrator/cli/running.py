@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORE, ModelOption, SeedOption, StoreOption
-from policies.registry.store import DEFAULT_MODEL
+from orchestrator.cli.options import DEFAULT_STORE, ModelOption, SeedOption, StoreOption, other_models
+from policies.registry.store import CHAMPION, DEFAULT_MODEL, Store
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="Directory of the retailer's configuration.")]
 
@@ -35,8 +35,8 @@ def serve_command(
     from orchestrator.config import load_retailer
     from orchestrator.errors import OrchestratorError
     from orchestrator.service.service import ServiceSettings
+    from orchestrator.service.serving_policy import NoChampionError
     from policies.policy_files import load_policy
-    from policies.registry.store import CHAMPION, Store
 
     given = {"JOURNEY__SERVING__PORT": port, "JOURNEY__SERVING__DATABASE": database}
     options = {name: str(value) for name, value in given.items() if value is not None}
@@ -47,9 +47,11 @@ def serve_command(
         if probe.connect_ex((serving.host, serving.port)) == 0:
             raise OrchestratorError(f"port {serving.port} of {serving.host} is taken; choose another with --port")
 
-    def champion() -> tuple[str, Path] | None:
+    def champion() -> tuple[str, Path]:
         found = Store(store).alias(model, CHAMPION)
-        return (found.label, found.directory) if found else None
+        if found is None:
+            raise NoChampionError(model, hint=_without_champion(Store(store), model=model))
+        return found.label, found.directory
 
     serve(ServiceSettings(retailer=retailer, champion=champion, load_policy=load_policy), dev=dev)
 
@@ -98,6 +100,13 @@ def demo_command(
 
     _stop_on_sigterm()
     run_demo(folder, store=store, stop=exit_, seed=seed)
+
+
+def _without_champion(store: Store, *, model: str) -> str:
+    """What to do where the model followed has no champion."""
+    make = f"train a version of {model} (see `journey train --help`), or promote one (`journey promote`)"
+    other = other_models(store, model=model)
+    return f"{make}; {other}" if other else make
 
 
 def _stop_on_sigterm() -> None:

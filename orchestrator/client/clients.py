@@ -166,12 +166,16 @@ class JourneyClient(_Client):
                     continue
                 time.sleep(self._again(answer, attempt))
 
-    def repeat(self, call: Call[Answer]) -> Answer:
+    def repeat(self, call: Call[Answer] | None) -> Answer:
         """Send once more what failed, with the same ids, so that it counts once. Errors as `decide`.
 
         Args:
-            call: `JourneyError.call`.
+            call: `JourneyError.call`; `decide_many` leaves none there, it is repeated by `key=error.key`.
+
+        Raises:
+            ValueError: the error has no call.
         """
+        call = _sent(call)
         with _telling(call=call, key=call.key):
             for attempt in range(1, self._retries.attempts + 1):
                 try:
@@ -247,8 +251,9 @@ class AsyncJourneyClient(_Client):
                     continue
                 await asyncio.sleep(self._again(answer, attempt))
 
-    async def repeat(self, call: Call[Answer]) -> Answer:
+    async def repeat(self, call: Call[Answer] | None) -> Answer:
         """See `JourneyClient.repeat`."""
+        call = _sent(call)
         with _telling(call=call, key=call.key):
             for attempt in range(1, self._retries.attempts + 1):
                 try:
@@ -260,6 +265,20 @@ class AsyncJourneyClient(_Client):
                     return call.result(answer.status_code, answer.content)
                 await asyncio.sleep(self._wait(call.path, attempt, answer))
         raise AssertionError("the last attempt returns or raises")
+
+
+def _sent(call: Call[Answer] | None) -> Call[Answer]:
+    """The call of an error.
+
+    Raises:
+        ValueError: it has none, so what was asked is not at hand to be sent again.
+    """
+    if call is None:
+        raise ValueError(
+            "call = None: the error of a `decide_many` holds no call; give the same requests to `decide_many` again "
+            "with key=error.key"
+        )
+    return call
 
 
 def _batch(key: str, candidates: bool) -> dict[str, Any]:

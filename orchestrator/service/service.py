@@ -74,8 +74,8 @@ class ServiceSettings:
 
     Attributes:
         retailer: its configuration; `retailer.serving.database` is where the log is.
-        champion: version and directory of the policy that should serve, none while there is none.
-            Called every `retailer.serving.champion_poll_seconds` on a thread.
+        champion: version and directory of the policy that should serve; none, or `NoChampionError`, while there is
+            none. Called every `retailer.serving.champion_poll_seconds` on a thread.
         load_policy: reads and checks a policy directory; raises if it must not serve.
         clock: seconds since 1970 UTC.
     """

@@ -15,6 +15,19 @@ from policies.policy import Policy
 log = structlog.get_logger(__name__)
 
 
+class NoChampionError(Exception):
+    """The registry answered, and the model that is followed has no champion.
+
+    Args:
+        model: the model followed.
+        hint: for the log, what whoever runs the server may do; it may name what clients need not know.
+    """
+
+    def __init__(self, model: str, *, hint: str = "") -> None:
+        super().__init__(f"no version of {model}, the model this server follows, has been promoted yet")
+        self.hint = hint
+
+
 @dataclass(frozen=True)
 class ServedPolicy:
     """A policy and where it came from.
@@ -35,6 +48,11 @@ class PolicyHolder:
     def __init__(self) -> None:
         self._served: ServedPolicy | None = None
         self._refused = ""
+        self._missing = "no policy has been promoted yet"
+
+    def lack(self, why: str) -> None:
+        """Remember why there is no champion; what serves keeps serving."""
+        self._refused, self._missing = "", why
 
     def refuse(self, version: str) -> None:
         """Remember that this version was promoted but cannot serve; what serves keeps serving."""
@@ -61,7 +79,7 @@ class PolicyHolder:
                 f"the champion {self._refused} cannot be served with this configuration; the server's log says why"
             )
         if self._served is None:
-            raise NoPolicyError("no policy has been promoted yet")
+            raise NoPolicyError(self._missing)
         return self._served
 
 
@@ -70,7 +88,7 @@ class ChampionWatcher:
 
     Args:
         holder: where the loaded policy goes.
-        champion: version and directory of the champion, or none while there is none.
+        champion: version and directory of the champion; none, or `NoChampionError`, while there is none.
         load: reads and checks a policy directory; raises if it must not serve.
         every: seconds between looks.
         clock: seconds since 1970 UTC.
@@ -121,6 +139,14 @@ class ChampionWatcher:
             if version == self._refused or (served is not None and version == served.version):
                 return
             self._holder.replace(ServedPolicy(self._load(directory), version, self._clock()))
+        except NoChampionError as missing:
+            self.looked_at = self._clock()
+            self._refused = None
+            self._holder.lack(str(missing))
+            if self._holder.current is None and (complaint := f"{missing}: {missing.hint}") != self._complaint:
+                self._complaint = complaint
+                log.warning("no policy serves", reason=str(missing), hint=missing.hint)
+            return
         except Exception as error:
             # Whatever is wrong with a new champion, the policy that serves keeps serving.
             self._refused = version

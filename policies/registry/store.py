@@ -77,6 +77,19 @@ class Store:
             alias,
         )
 
+    def champions(self) -> tuple[str, ...]:
+        """Names of the models that have a champion, in order.
+
+        Raises:
+            RegistryError: the database cannot be read.
+        """
+        query = (
+            "SELECT DISTINCT v.name FROM registered_model_aliases a JOIN model_versions v"
+            " ON v.name = a.name AND v.version = a.version AND v.workspace = a.workspace"
+            " WHERE a.alias = ? AND v.current_stage != 'Deleted_Internal' ORDER BY v.name"
+        )
+        return tuple(str(name) for (name,) in self._all(query, CHAMPION))
+
     def version(self, model: str, version: int) -> RegisteredPolicy | None:
         """A version by number; None if there is none."""
         return self._find(

@@ -34,12 +34,12 @@ ROOT = Path(__file__).parents[2]
 class Champion:
     """The champion as the registry would tell it (or fail to), and how a policy is loaded; a test may turn both."""
 
-    current: tuple[str, Path] | OSError | None
+    current: tuple[str, Path] | Exception | None
     load: Callable[[Path], Any]
 
     def ask(self) -> tuple[str, Path] | None:
         """What the registry answers."""
-        if isinstance(self.current, OSError):
+        if isinstance(self.current, Exception):
             raise self.current
         return self.current
 

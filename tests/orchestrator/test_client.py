@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -254,6 +255,9 @@ def test_the_example_of_the_readme_runs(server):
     assert len(said) == 3
     assert "decision_id" in said[1]
     assert "problem" in said[2]
+    announced = re.search(r"# (.*)\n\s+for line in journey.decide_many", example("JourneyClient"))
+    assert announced
+    assert "refusal" in announced[1]
 
 
 @pytest.mark.parametrize(
@@ -344,3 +348,22 @@ def test_what_cannot_be_an_id_is_not_asked_for(decision_id):
     with JourneyClient("http://t", transport=transport) as journey, pytest.raises(ValueError, match="decision_id"):
         journey.decision(decision_id)
     assert sent == []
+
+
+def test_repeating_a_failed_batch_says_how_a_batch_is_repeated():
+    def refuse(request):
+        return httpx2.Response(422, text="no")
+
+    transport = httpx2.MockTransport(refuse)
+    with JourneyClient("http://t", transport=transport, retries=QUICK) as journey:
+        with pytest.raises(RefusedError) as failed:
+            list(journey.decide_many([{"customer_id": "c-1"}]))
+        with pytest.raises(ValueError, match=r"decide_many.*key=error\.key"):
+            journey.repeat(failed.value.call)
+
+    async def repeat():
+        async with AsyncJourneyClient("http://t", transport=transport) as journey:
+            await journey.repeat(failed.value.call)
+
+    with pytest.raises(ValueError, match=r"decide_many.*key=error\.key"):
+        asyncio.run(repeat())

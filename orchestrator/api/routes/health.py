@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.api.deps import ServiceDep
 from orchestrator.api.models.problems import Problem
 from orchestrator.api.problems import MEDIA_TYPE, problem_of
 
 router = APIRouter(tags=["health"])
+
+_NO_CHAMPION = "no version of journey-policy, the model this server follows, has been promoted yet"
 
 
 class HealthResponse(BaseModel):
@@ -37,6 +39,32 @@ class ReadyResponse(BaseModel):
 
 class NotReady(Problem):
     """It cannot; the first check that fails is the problem."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:journey:problem:no-policy",
+                    "title": "No policy",
+                    "status": 503,
+                    "detail": _NO_CHAMPION,
+                    "fix": "train a policy that fits this configuration (`journey train`), or promote one",
+                    "errors": [],
+                    "request_id": "5f0c6b0e9b5e4f0f",
+                    "checks": {
+                        "running": {"ok": True, "reason": None},
+                        "policy": {
+                            "ok": False,
+                            "reason": _NO_CHAMPION,
+                        },
+                        "writer": {"ok": True, "reason": None},
+                        "queue": {"ok": True, "reason": None},
+                        "database": {"ok": True, "reason": None},
+                    },
+                }
+            ]
+        }
+    )
 
     checks: dict[str, Check]
 

@@ -17,8 +17,8 @@ router = APIRouter(prefix="/v1/policy", tags=["policy"])
 class PolicyResponse(BaseModel):
     """The policy that decides now."""
 
-    version: str = Field(description="As registered; logged with every decision.", examples=["7"])
-    kind: str = Field(description="Kind of policy.", examples=["vw-squarecb"])
+    version: str = Field(description="As registered; logged with every decision.", examples=["journey-demo/2"])
+    kind: str = Field(description="Kind of policy.", examples=["journey"])
     reward: str = Field(description="Unit of its scores.", examples=["money"])
     since: datetime = Field(description="When it began to serve in this process.")
     actions: list[str] = Field(description="Action ids it chooses among.")

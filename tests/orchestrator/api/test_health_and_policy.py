@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import create_engine
 
+from orchestrator.service.serving_policy import NoChampionError
 from orchestrator.storage.database import read_url
 from policies.errors import PolicyFormatError
 from tests.orchestrator.service.locks import locked
@@ -57,6 +59,52 @@ def test_without_a_champion_it_is_alive_but_not_ready(ask, champion):
         while (await served.client.get("/readyz")).status_code != 200:
             await asyncio.sleep(0)
         await served.decide("c-1")
+
+    ask(test)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # about the policy, not the log
+def test_without_a_champion_the_model_followed_is_named_and_the_log_warns_once_with_a_hint(ask, champion):
+    champion.current = NoChampionError("mail", hint="in the same store other has a champion: --model other")
+
+    async def test(served):
+        looked = served.app.state.service.metrics.looked_at_registry
+        before = looked()
+        async with asyncio.timeout(20):
+            while looked() == before:
+                await asyncio.sleep(0)
+        await served.know("c-1")
+        ready = await served.client.get("/readyz")
+        refused = await served.client.post("/v1/decisions", json={"customer_id": "c-1"})
+        for answer in (ready, refused):
+            assert answer.status_code == 503
+            assert "no version of mail, the model this server follows" in answer.json()["detail"]
+            assert "other" not in answer.text.replace("another", "")  # anybody may ask /readyz
+        champion.current = ("mail/1", Path("unused"))
+        async with asyncio.timeout(20):
+            while (await served.client.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0)
+        await served.decided_by("mail/1")
+
+    with structlog.testing.capture_logs() as lines:
+        ask(test)
+    (line,) = [line for line in lines if line["event"] == "no policy serves"]
+    assert line["log_level"] == "warning"
+    assert "mail" in line["reason"]
+    assert "--model other" in line["hint"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # about the policy, not the log
+def test_a_champion_that_is_taken_away_keeps_serving(ask, champion):
+    async def test(served):
+        await served.know("c-1")
+        champion.current = NoChampionError("mail")
+        looked = served.app.state.service.metrics.looked_at_registry
+        before = looked()
+        async with asyncio.timeout(20):
+            while looked() == before:
+                await asyncio.sleep(0)
+        assert (await served.decide("c-1"))["policy_version"] == "1"
 
     ask(test)
 

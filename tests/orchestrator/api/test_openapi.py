@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from http.client import HTTPConnection
 
@@ -16,6 +17,8 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+
+from orchestrator.service.serving_policy import NoChampionError
 
 CHECKS = [
     not_a_server_error,
@@ -70,3 +73,24 @@ def test_nothing_breaks_and_every_answer_is_as_described(server, mode):
                 broken.append(f"{operation.label}: {error}")
         assert running.process.poll() is None
     assert not broken, "\n\n".join(broken)
+
+
+def test_examples_are_what_the_server_really_answers(ask, champion):
+    champion.current = NoChampionError("journey-policy")
+
+    async def test(served):
+        schemas = (await served.client.get("/openapi.json")).json()["components"]["schemas"]
+        while "follows" not in (answer := await served.client.get("/readyz")).json()["detail"]:
+            await asyncio.sleep(0)
+        (example,) = schemas["NotReady"]["examples"]
+        # The OpenAPI document leaves out what is null.
+        checks = {name: {"reason": None, **check} for name, check in example["checks"].items()}
+        assert {**answer.json(), "request_id": ""} == {**example, "checks": checks, "request_id": ""}
+        assert answer.json()["status"] == answer.status_code
+        policy = schemas["PolicyResponse"]["properties"]
+        model, _, number = policy["version"]["examples"][0].partition("/")
+        assert model
+        assert number.isdigit()
+        assert policy["kind"]["examples"] == ["journey"]
+
+    ask(test)

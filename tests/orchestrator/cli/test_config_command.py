@@ -40,3 +40,30 @@ def test_a_typo_is_told_with_its_file_and_the_nearest_name(
     message = refused("config", "check", copy)
     assert "catalog.yaml" in message
     assert "did you mean 'email'" in message
+
+
+@pytest.mark.parametrize("command", [("config", "check"), ("serve", "--dev", "--config")])
+def test_rules_that_are_not_there_are_told_by_the_check_as_by_the_server(
+    refused: Callable[..., str],
+    configs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("JOURNEY__SERVING__DATABASE", f"sqlite:///{tmp_path / 'none.db'}")
+    shares = "{policy: 0.9, business_rules: 0.1}"
+    monkeypatch.setenv("JOURNEY__SERVING__GROUPS", f"{{shares: {shares}, business_rules: nowhere/rules}}")
+    message = refused(*command, configs / "retail")
+    assert "groups.business_rules = 'nowhere/rules': there is no such directory" in message
+    assert "`journey train --scenario NAME`" in message
+    assert "data/policies/NAME/business_rules" in message
+
+
+def test_a_directory_that_holds_no_rules_is_told_by_the_check(
+    refused: Callable[..., str], configs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "rules"
+    empty.mkdir()
+    shares = "{policy: 0.9, business_rules: 0.1}"
+    monkeypatch.setenv("JOURNEY__SERVING__GROUPS", f"{{shares: {shares}, business_rules: {empty}}}")
+    assert "is not a policy: policy.json is missing" in refused("config", "check", configs / "retail")

@@ -62,8 +62,20 @@ def test_nothing_is_erased_without_a_yes(customers, database_url, monkeypatch):
         assert customers("erase", "c-1").code == 1
         assert everything(database_url) == before
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    assert customers("erase", "c-1").code == 0
+    said = customers("erase", "c-1")
+    assert said.code == 0
+    assert "Erase everything about the customer 'c-1'?" in said.out + said.err
+    assert "nothing was held" not in said.out + said.err
     assert len(read_rows(database_url, "SELECT DISTINCT at, who, what FROM audit_log")) == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_id_under_which_nothing_is_held_is_not_erased_in_silence(customers, database_url):
+    before = read_rows(database_url, "SELECT * FROM events")
+    said = customers("erase", "c-11", "--yes")
+    assert said.code == 0  # as of an erasure that is repeated
+    assert "nothing was held under the id 'c-11'; check it" in said.err
+    assert read_rows(database_url, "SELECT * FROM events") == before
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from orchestrator.service.serving_policy import NoChampionError
 from policies.actions import ActionSet
 from policies.feedback import MONEY, LoggedFeedback
 from policies.policy_files import load_policy
@@ -210,3 +214,47 @@ def test_every_command_explains_itself_with_an_example(journey: Journey) -> None
     for command in ("train", "evaluate", "replay", "promote", "serve", "ui", "demo"):
         assert command in said.out
         assert f"Example: journey {command}" in " ".join(journey(command, "--help").out.split())
+
+
+def shelf(store: Path, **models: int) -> None:
+    """A store as MLflow writes it, as far as names go: so many versions of each model, the last one champion."""
+    store.mkdir()
+    with closing(sqlite3.connect(store / "mlflow.db")) as connection, connection:
+        connection.execute("CREATE TABLE registered_model_aliases (name, alias, version, workspace)")
+        connection.execute("CREATE TABLE model_versions (name, version, source, current_stage, workspace)")
+        for name, versions in models.items():
+            connection.execute("INSERT INTO registered_model_aliases VALUES (?, 'champion', ?, '')", (name, versions))
+            rows = [(name, number, str(store), "None", "") for number in range(1, versions + 1)]
+            connection.executemany("INSERT INTO model_versions VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def test_promoting_what_another_model_has_says_which_models_there_are(refused: Refused, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shelf(store, demo=2)
+    message = refused("promote", "2", "--store", store)
+    assert "journey-policy in" in message
+    assert "demo has a champion: --model demo" in message
+    assert "in the same store" not in refused("promote", "3", "--model", "demo", "--store", store)
+
+
+def test_serving_a_model_without_champion_says_which_other_model_has_one(
+    journey: Journey, configs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, asked = tmp_path / "store", []
+    monkeypatch.setattr("orchestrator.api.serve.serve", lambda settings, **_: asked.append(settings))
+    serve = ("serve", "--dev", "--config", configs / "retail", "--store", store, "--port", str(free_port()))
+    shelf(store, demo=2, mail=1)
+    for model, hint in (("journey-policy", "demo, mail have a champion: --model demo"), ("demo", "")):
+        assert journey(*serve, "--model", model).code == 0
+        if not hint:
+            assert asked[-1].champion() == ("demo/2", store)
+            continue
+        with pytest.raises(NoChampionError, match=f"no version of {model}") as missing:
+            asked[-1].champion()
+        assert hint in missing.value.hint
+        assert "journey train" in missing.value.hint
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        return int(free.getsockname()[1])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,3 +29,9 @@ def test_a_command_has_its_model_and_store_where_they_are_not_the_defaults(model
 
 def test_a_training_may_be_as_short_as_a_twin_lives_and_no_shorter() -> None:
     assert FEWEST_DAYS == WHOLE
+
+
+def test_the_version_is_that_of_the_package(journey: Callable[..., Any]) -> None:
+    stated = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["version"]
+    said = journey("--version")
+    assert (said.code, said.out) == (0, f"journey {stated}\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -152,21 +151,23 @@ def test_the_command_prints_a_table_and_draws(lived, tmp_path, capsys, monkeypat
     assert "policy" in said
     assert "USD per customer" in said
     assert (tmp_path / "lift.svg").read_text().count("policy minus control") == 1
-    lifting.lift_command(config=of.directory, database=of.serving.database, days=300)
-    assert "120 wait" in capsys.readouterr().out
+    lifting.lift_command(config=of.directory, database=of.serving.database, days=300, out=tmp_path / "none.svg")
+    said = capsys.readouterr().out
+    assert "120 wait" in said
+    assert "no plot is written" in said
+    assert not (tmp_path / "none.svg").exists()
 
 
-def test_with_one_group_only_the_command_says_what_to_do(ask, retailer, capsys, monkeypatch):
-    async def test(served):
-        await served.know("c-1")
-        await served.decide("c-1")
-
-    ask(test)
+def test_with_one_group_only_the_command_says_so_at_once_and_what_to_do(retailer, tmp_path, capsys, monkeypatch):
     from orchestrator.cli import lifting
 
-    now = time.time() + 2 * DAY
-    monkeypatch.setattr(lifting.time, "time", lambda: now)
-    lifting.lift_command(config=retailer.directory, database=retailer.serving.database, days=1)
-    said = capsys.readouterr().out
-    assert "nothing to compare with" in said
-    assert "groups.shares" in said
+    for shares, group in (("{policy: 1.0}", "policy"), ("{policy: 0.0, control: 1.0}", "control")):
+        monkeypatch.setenv("JOURNEY__SERVING__GROUPS__SHARES", shares)
+        # There is nothing to wait for: no customer was decided on yet, and there is not even a database.
+        url = f"sqlite:///{tmp_path / 'nowhere.db'}"
+        lifting.lift_command(config=retailer.directory, database=url, days=28, out=tmp_path / "lift.svg")
+        said = capsys.readouterr().out
+        assert f"one group only, {group}: nothing to compare with; no plot is written" in said
+        assert "groups.shares" in said
+        assert "look again" not in said
+        assert not (tmp_path / "lift.svg").exists()

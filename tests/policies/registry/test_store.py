@@ -37,6 +37,14 @@ def test_an_alias_read_from_the_database_is_what_mlflow_says(
     assert found.label == f"mail/{version.version}"
 
 
+def test_the_models_with_a_champion_are_known_by_name(shelf: Any, client: Any, empty: Store) -> None:
+    assert shelf.store.champions() == tuple(
+        sorted(model.name for model in client.search_registered_models() if "champion" in model.aliases)
+    )
+    assert "mail" in shelf.store.champions()
+    assert empty.champions() == ()
+
+
 def test_a_moved_alias_is_seen_at_once_whoever_moves_it(shelf: Any, client: Any) -> None:
     Tracker(shelf.store).promote(2, model="mail")
     assert shelf.store.alias("mail", "champion").version == 2
