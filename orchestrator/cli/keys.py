@@ -25,7 +25,9 @@ def create(
     name: Annotated[str, typer.Argument(help="What it is for, such as web-shop.")],
     scopes: Annotated[
         str,
-        typer.Option(help="Separated by commas: decide, events, outcomes, explain, customers, policy, metrics, admin."),
+        typer.Option(
+            help="Separated by commas: decide, events, outcomes, stock, explain, policy, customers, metrics, admin."
+        ),
     ],
     expires: Annotated[
         str | None, typer.Option(help="After how long it is refused, such as 90d; default: never.")

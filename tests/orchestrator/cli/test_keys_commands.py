@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from orchestrator.access.scopes import Scope
 from tests.database_rows import change, read_rows
 
 ONE_KIND = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -99,3 +100,8 @@ def test_nothing_is_served_that_nobody_could_ask_or_everybody_could(journey, key
     said = journey(*serve, "--dev")
     assert said.code == 2
     assert "can be reached from elsewhere" in said.err
+
+
+def test_the_help_names_every_scope(journey):
+    said = journey("keys", "create", "--help").out
+    assert [scope for scope in Scope if scope not in said] == []
