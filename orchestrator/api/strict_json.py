@@ -139,7 +139,8 @@ class DirectRoute(StrictJsonRoute):
 
     @cached_property
     def _reader(self) -> TypeAdapter[Any]:
-        body: Any = self.body_field.field_info.annotation if self.body_field else None
+        assert self.body_field is not None  # noqa: S101 - what such a route is for
+        body: Any = self.body_field.field_info.annotation
         return TypeAdapter(body)
 
 
