@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import ConfigDict, Field
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
-
-from orchestrator.api.models.fields import Amount, Body, Finite, Identifier, Name, PastTime
-from orchestrator.api.models.outcomes import one_or_many
+from orchestrator.api.models.fields import Amount, Body, Finite, Identifier, Name, OneOrMany, PastTime
 
 
 class EventRequest(Body):
@@ -49,8 +46,4 @@ class EventRequest(Body):
     )
 
 
-EventsRequest = Annotated[
-    Annotated[EventRequest, Tag("one")]
-    | Annotated[list[EventRequest], Field(min_length=1, max_length=1000), Tag("many")],
-    Discriminator(one_or_many),
-]
+EventsRequest = OneOrMany[EventRequest]

@@ -5,9 +5,19 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Strict,
+    Tag,
+)
 from pydantic_core import PydanticCustomError
 
 # RFC 3339; a text without time or zone is refused after it, which says what is missing.
@@ -56,3 +66,16 @@ def timestamp(seconds: float) -> datetime:
 def finite_or_none(value: float) -> float | None:
     """JSON has no NaN."""
     return value if math.isfinite(value) else None
+
+
+def _one_or_many(body: object) -> str:
+    """Tag of a body that may be one object or a list of them."""
+    return "many" if isinstance(body, list) else "one"
+
+
+_T = TypeVar("_T")
+# A body that is one fact, or a list of them.
+OneOrMany = Annotated[
+    Annotated[_T, Tag("one")] | Annotated[list[_T], Field(min_length=1, max_length=1000), Tag("many")],
+    Discriminator(_one_or_many),
+]

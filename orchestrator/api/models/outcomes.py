@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.api.models.fields import Amount, Body, Identifier, Name, PastTime
+from orchestrator.api.models.fields import Amount, Body, Identifier, Name, OneOrMany, PastTime
 
 
 class OutcomeRequest(Body):
@@ -45,16 +45,7 @@ class OutcomeRequest(Body):
     )
 
 
-def one_or_many(body: object) -> str:
-    """Tag of a body that may be one object or a list of them."""
-    return "many" if isinstance(body, list) else "one"
-
-
-OutcomesRequest = Annotated[
-    Annotated[OutcomeRequest, Tag("one")]
-    | Annotated[list[OutcomeRequest], Field(min_length=1, max_length=1000), Tag("many")],
-    Discriminator(one_or_many),
-]
+OutcomesRequest = OneOrMany[OutcomeRequest]
 
 
 class FactReceipt(BaseModel):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.api.models.fields import Body, Identifier, Name, PastTime
-from orchestrator.api.models.outcomes import one_or_many
+from orchestrator.api.models.fields import Body, Identifier, Name, OneOrMany, PastTime
 
 
 class StockRequest(Body):
@@ -36,11 +34,7 @@ class StockRequest(Body):
     )
 
 
-StockRequests = Annotated[
-    Annotated[StockRequest, Tag("one")]
-    | Annotated[list[StockRequest], Field(min_length=1, max_length=1000), Tag("many")],
-    Discriminator(one_or_many),
-]
+StockRequests = OneOrMany[StockRequest]
 
 
 class CategoryStock(BaseModel):
