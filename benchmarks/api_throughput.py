@@ -39,15 +39,15 @@ import uvicorn
 from fastapi import FastAPI
 
 from orchestrator.api.app import create_app
-from orchestrator.api.connections import BoundedProtocol
+from orchestrator.api.middleware.connections import BoundedProtocol
 from orchestrator.api.models.decisions import DecisionRequest, DecisionResponse
 from orchestrator.api.models.events import EventsRequest
 from orchestrator.api.serve import tune_process
 from orchestrator.config import load_retailer
-from orchestrator.decisions import DecisionCore
+from orchestrator.decision.core import DecisionCore
 from orchestrator.profiles import ProfileSchema
-from orchestrator.service.service import ServiceSettings
-from policies.baselines import RandomPolicy
+from orchestrator.serving.service import ServiceSettings
+from policies.learning.baselines import RandomPolicy
 from tests.api_keys import make_key
 from tests.postgresql_server import postgresql_server
 

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.config import OUTCOMES, ContactPolicy, Retailer, load_retailer
-from orchestrator.contacts import ContactHistory, ContactMoment, ContactRules, CustomerZones, OutcomeHistory
-from orchestrator.eligibility import Reason
+from orchestrator.eligibility import ContactHistory, ContactMoment, ContactRules, CustomerZones, OutcomeHistory
+from orchestrator.eligibility.eligible_actions import Reason
 
 N, FACTS, OUTCOMES_EACH, LOOPED, REPEATS = 10_000, 30, 10, 200, 7
 DAY, NOW = 86400.0, 1.78e9

@@ -15,10 +15,10 @@ from vowpal_wabbit_next import CBLabel, Example, Workspace
 
 from policies.actions import ActionFeature, ActionSet
 from policies.arrays import Float32Array, IntArray
-from policies.draws import draw, uniforms
-from policies.features import FeatureSpace
+from policies.exploration.draws import draw, uniforms
 from policies.hashing import hash_feature
-from policies.vw_policy import VWPolicy, VWSettings
+from policies.vw.feature_space import FeatureSpace
+from policies.vw.policy import VWPolicy, VWSettings
 
 CUSTOMERS, ACTIONS, FEATURES = 100_000, 20, 15
 VW_SAMPLE, MABWISER_SAMPLE = 3_000, 1_000

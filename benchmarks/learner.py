@@ -15,10 +15,10 @@ from vowpal_wabbit_next import Workspace, run_cli_driver
 
 from policies.actions import ActionFeature, ActionSet
 from policies.arrays import Float32Array, Float64Array
-from policies.dsjson import write_dsjson_log
-from policies.features import FeatureSpace
 from policies.feedback import LoggedFeedback
-from policies.vw_policy import VWPolicy, VWSettings
+from policies.vw.dsjson import write_dsjson_log
+from policies.vw.feature_space import FeatureSpace
+from policies.vw.policy import VWPolicy, VWSettings
 
 ROWS, ACTIONS, FEATURES = 50_000, 20, 15
 RATE = 0.1

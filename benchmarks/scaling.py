@@ -14,11 +14,11 @@ import numpy as np
 
 from benchmarks.profiles_speed import SPAN, START, random_events
 from orchestrator.config import load_retailer
-from orchestrator.decisions import DecisionCore
+from orchestrator.decision.core import DecisionCore
 from orchestrator.profiles import ProfileSchema, apply
 from policies.arrays import Float64Array, IntArray
-from policies.features import FeatureSpace
-from policies.vw_policy import VWPolicy, VWSettings
+from policies.vw.feature_space import FeatureSpace
+from policies.vw.policy import VWPolicy, VWSettings
 
 SIZES = (10_000, 100_000, 1_000_000)
 CHUNK = 10_000

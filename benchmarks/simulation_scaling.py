@@ -27,10 +27,10 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from benchmarks.world_speed import learned_policy
-from policies.vw_policy import VWPolicy
-from simulator.cluster import run
-from simulator.ray_session import session
-from simulator.rollout import Setting
+from policies.vw.policy import VWPolicy
+from simulator.rollout.rollout import Setting
+from simulator.runs.cluster import run
+from simulator.runs.ray_session import session
 from simulator.scenarios import Scenario, load_scenario
 
 SIZES, DAYS, WORKERS = (10_000, 100_000), 30, 2

@@ -20,11 +20,11 @@ import numpy as np
 
 from policies.actions import ActionSet
 from policies.arrays import Float32Array, IntArray
-from policies.draws import draw
-from policies.exploration import Explorer
-from policies.features import FeatureSpace
-from policies.rate_ladder import RateLadder
-from policies.vw_policy import VWSettings
+from policies.exploration.draws import draw
+from policies.exploration.explorers import Explorer
+from policies.learning.learning_rate_search import RateLadder
+from policies.vw.feature_space import FeatureSpace
+from policies.vw.policy import VWSettings
 
 VW_BEST = {"optdigits": 0.130, "pendigits": 0.190, "waveform5000": 0.174, "splice": 0.094}
 SEEDS = 3

@@ -39,14 +39,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from orchestrator.decisions import DecisionCore
-from policies.features import FeatureSpace
+from orchestrator.decision.core import DecisionCore
 from policies.feedback import MONEY
-from policies.vw_policy import VWPolicy, VWSettings
-from simulator.learning import SERVED
-from simulator.log_files import save_log
-from simulator.rollout import Block, Setting
+from policies.vw.feature_space import FeatureSpace
+from policies.vw.policy import VWPolicy, VWSettings
+from simulator.rollout.log_files import save_log
+from simulator.rollout.rollout import Block, Setting
 from simulator.scenarios import load_scenario
+from simulator.training.learning import SERVED
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".peers"

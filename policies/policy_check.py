@@ -33,7 +33,7 @@ def check_policy(policy: Policy) -> None:
 
     Example:
         >>> from policies.actions import ActionSet
-        >>> from policies.baselines import RandomPolicy
+        >>> from policies.learning.baselines import RandomPolicy
         >>> check_policy(RandomPolicy(ActionSet.of("hold", "mail"), columns=("recency", "spend")))
     """
     _check_names(policy)

@@ -19,10 +19,10 @@ import numpy as np
 
 from policies.actions import ActionSet
 from policies.arrays import Float32Array, Float64Array, IntArray
-from policies.dsjson import write_dsjson_log
 from policies.feedback import MONEY, LoggedFeedback
+from policies.vw.dsjson import write_dsjson_log
 from simulator.errors import SimulatorError
-from simulator.rollout_log import RolloutLog
+from simulator.rollout.log import RolloutLog
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from orchestrator.access.key_rows import add_key, revoke_key
 from orchestrator.access.keys import new_key
 from orchestrator.access.scopes import read_scopes
 from orchestrator.storage.database import open_database
-from orchestrator.storage.key_rows import add_key, revoke_key
 
 
 def make_key(database: str, scopes: str, *, now: float | None = None, **more: Any) -> str:

@@ -21,7 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
     from policies.feedback import LoggedFeedback
-    from policies.training import TrainingResult
+    from policies.learning.training import TrainingResult
     from tests.postgresql_server import PostgreSQLServer
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -98,7 +98,7 @@ def mail_test(data_dir: Path) -> LoggedFeedback:
 @pytest.fixture(scope="session")
 def trained(mail_test: LoggedFeedback) -> TrainingResult:
     """The default training on the whole e-mail test."""
-    from policies.training import TrainingSettings, train
+    from policies.learning.training import TrainingSettings, train
 
     return train(mail_test, TrainingSettings(), progress=lambda *_: None)
 

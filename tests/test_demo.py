@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from policies.policy_files import load_policy
 from policies.registry.store import CHAMPION, DEFAULT_MODEL, Store
+from policies.vw.files import load_policy
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ MODEL = "journey-demo"
 # The same demo with fewer customers and days, to be quick.
 JOURNEY = """
 from dataclasses import replace
-import orchestrator.cli.demo as demo
+import simulator.cli.demo as demo
 from orchestrator.cli import main
 demo.PLAN = replace(demo.PLAN, iterations=1, customers=400, days=80, block_size=200, evaluation_customers=160)
 demo.CUSTOMERS, demo.DAYS, demo.BLOCK_SIZE = 200, 10, 100

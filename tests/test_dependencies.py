@@ -89,7 +89,7 @@ def loaded_by(code: str, *packages: str) -> list[str]:
 
 def test_a_policy_decides_without_heavy_packages() -> None:
     heavy = ("mlflow", "pandas", "matplotlib", "ray", "fastapi", "orchestrator", "simulator")
-    assert loaded_by("import policies.vw_policy, policies.registry.store", *heavy) == []
+    assert loaded_by("import policies.vw.policy, policies.registry.store", *heavy) == []
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -10,12 +10,12 @@ import yaml
 from prometheus_client import Metric
 
 from orchestrator.config import Operations
-from orchestrator.service.gathering import QueueState
-from orchestrator.service.lift_watcher import GroupLift, MeasuredLift
-from orchestrator.service.metrics import Metrics
-from orchestrator.service.serving_policy import ServedPolicy
+from orchestrator.experiments.lift_watcher import GroupLift, MeasuredLift
+from orchestrator.serving.policy_watcher import ServedPolicy
+from orchestrator.serving.queue import QueueState
+from orchestrator.serving.telemetry.metrics import Metrics
 from policies.actions import ActionSet
-from policies.baselines import RandomPolicy
+from policies.learning.baselines import RandomPolicy
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "operations.md").read_text(encoding="utf-8")

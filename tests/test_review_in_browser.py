@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from policies.feedback import LoggedFeedback
+from policies.learning.training import TrainingResult, TrainingSettings, train
 from policies.registry.store import Store
 from policies.registry.ui import MlflowUI
 from policies.review.publish import Published, publish
-from policies.training import TrainingResult, TrainingSettings, train
+from simulator.reports.training_publish import PublishedIteration, TrainingPublisher
 from simulator.scenarios import load_scenario
-from simulator.training import train as train_in_simulation
-from simulator.training_plan import TrainingPlan
-from simulator.training_publish import PublishedIteration, TrainingPublisher
+from simulator.training.plan import TrainingPlan
+from simulator.training.training import train as train_in_simulation
 
 pytestmark = pytest.mark.slow
 

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from orchestrator.api.access import Access
-from orchestrator.api.direct import Direct
+from orchestrator.api.bodies.strict_json import DirectRoute
 from orchestrator.api.docs import add_docs
-from orchestrator.api.local_only import LocalOnly
+from orchestrator.api.middleware.access import Access
+from orchestrator.api.middleware.fast_path import Direct
+from orchestrator.api.middleware.local_only import LocalOnly
+from orchestrator.api.middleware.request_ids import RequestIds
+from orchestrator.api.middleware.security_headers import SecurityHeaders
+from orchestrator.api.middleware.telemetry import telemetry_of
 from orchestrator.api.problems import add_problem_handlers, problem_media_types
 from orchestrator.api.routes import (
     batch,
@@ -28,11 +32,7 @@ from orchestrator.api.routes import (
     stock,
 )
 from orchestrator.api.scopes import describe_scopes
-from orchestrator.api.security_headers import SecurityHeaders
-from orchestrator.api.strict_json import DirectRoute
-from orchestrator.api.traces import telemetry_of
-from orchestrator.api.tracing import RequestIds
-from orchestrator.service.service import Service, ServiceSettings
+from orchestrator.serving.service import Service, ServiceSettings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

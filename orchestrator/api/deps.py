@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from orchestrator.service.service import Service
+from orchestrator.serving.service import Service
 
 
 def service_of(request: Request) -> Service:

@@ -9,8 +9,8 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
+from orchestrator.api.middleware.security_headers import page_policy
 from orchestrator.api.scopes import DOCS_FILES
-from orchestrator.api.security_headers import page_policy
 
 STATIC = DOCS_FILES.rstrip("/")
 

@@ -13,11 +13,11 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
+from orchestrator.api.middleware.request_ids import PROBLEM
 from orchestrator.api.models.problems import FieldProblem, Problem
-from orchestrator.api.tracing import PROBLEM
 from orchestrator.errors import suggestion
-from orchestrator.profiles.records import CLOCK_TOLERANCE
-from orchestrator.service import errors as service
+from orchestrator.ingest.records import CLOCK_TOLERANCE
+from orchestrator.serving import errors as service
 
 MEDIA_TYPE = "application/problem+json"
 

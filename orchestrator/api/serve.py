@@ -11,13 +11,13 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from orchestrator.api.app import create_app
-from orchestrator.api.connections import MOST_CONNECTIONS, BoundedProtocol
-from orchestrator.api.local_only import is_loopback
 from orchestrator.api.log_lines import configure_logging
+from orchestrator.api.middleware.connections import MOST_CONNECTIONS, BoundedProtocol
+from orchestrator.api.middleware.local_only import is_loopback
+from orchestrator.api.middleware.telemetry import collector
 from orchestrator.api.stopping import DrainingServer
-from orchestrator.api.traces import collector
 from orchestrator.errors import AccessError
-from orchestrator.service.service import Service, ServiceSettings
+from orchestrator.serving.service import Service, ServiceSettings
 
 _OTHER_FILES = 256
 

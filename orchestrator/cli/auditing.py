@@ -30,11 +30,11 @@ def audit_command(
 
     Example: journey audit --config configs/retail --since 2026-11-01
     """
+    from orchestrator.audit.auditing import audit_decisions
     from orchestrator.cli.progress import progress_bars
-    from orchestrator.service.auditing import audit_decisions
     from orchestrator.storage.database import open_database
-    from policies.policy_files import load_policy
     from policies.registry.store import Store
+    from policies.vw.files import load_policy
 
     retailer = retailer_at(config, database)
 

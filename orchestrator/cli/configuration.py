@@ -30,8 +30,8 @@ def check(
     Example: journey config check configs/retail
     """
     from orchestrator.config import config_table, load_retailer
-    from orchestrator.service.service import Service, ServiceSettings
-    from policies.policy_files import load_policy
+    from orchestrator.serving.service import Service, ServiceSettings
+    from policies.vw.files import load_policy
 
     retailer = load_retailer(directory)
     # Made and not entered: it opens no database, and refuses all that a server would refuse to start with.

@@ -25,12 +25,12 @@ def export(customer_id: IdArgument, config: ConfigOption = DEFAULT_CONFIG, datab
     """
     from pydantic_core import to_json
 
+    from orchestrator.log.administrators import this_user
+    from orchestrator.privacy.customers import export_customer, log_export
+    from orchestrator.privacy.personal import is_held
     from orchestrator.profiles import ProfileSchema
-    from orchestrator.service.customers import export_customer, log_export
-    from orchestrator.storage.audit_log import this_user
     from orchestrator.storage.dialects import dialect_of
     from orchestrator.storage.errors import StorageError
-    from orchestrator.storage.personal import is_held
 
     schema = ProfileSchema.from_retailer(retailer_at(config, database))
     with database_at(config, database) as engine:
@@ -54,8 +54,8 @@ def erase(
 
     Example: journey customers erase c-1042
     """
-    from orchestrator.service.erasing import erase_alone
-    from orchestrator.storage.audit_log import this_user
+    from orchestrator.log.administrators import this_user
+    from orchestrator.serving.handlers.erasing import erase_alone
     from orchestrator.storage.dialects import dialect_of
 
     with database_at(config, database) as engine:

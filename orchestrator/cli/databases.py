@@ -66,8 +66,8 @@ def check(
 
     Example: journey db check --config configs/retail --sample 10000
     """
+    from orchestrator.audit.integrity import check_database
     from orchestrator.profiles import ProfileSchema
-    from orchestrator.service.integrity import check_database
     from orchestrator.storage.database import open_database
     from orchestrator.storage.tables import SCHEMA_VERSION
 
@@ -97,7 +97,7 @@ def raw(config: ConfigOption = Path("configs/retail"), database: DatabaseOption 
     from rich.table import Table
     from rich.text import Text
 
-    from orchestrator.storage.log import count_raw_events
+    from orchestrator.log.facts import count_raw_events
 
     with database_at(config, database) as engine, engine.connect() as connection:
         counted = count_raw_events(connection)

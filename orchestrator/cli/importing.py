@@ -55,7 +55,7 @@ def dsjson(
 
     Example: journey import dsjson decisions.dsjson --out data/decisions
     """
-    from policies.dsjson import read_dsjson_log
+    from policies.vw.dsjson import read_dsjson_log
 
     _save(read_dsjson_log(file), out)
 

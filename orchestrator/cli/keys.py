@@ -40,13 +40,13 @@ def create(
 
     Example: journey keys create web-shop --scopes decide,events,outcomes --expires 90d --rate 100/s
     """
+    from orchestrator.access.key_rows import add_key
     from orchestrator.access.keys import new_key
     from orchestrator.access.rates import read_rate
     from orchestrator.access.scopes import read_scopes, write_scopes
     from orchestrator.config.models import seconds
     from orchestrator.errors import AccessError
-    from orchestrator.storage.audit_log import this_user
-    from orchestrator.storage.key_rows import add_key
+    from orchestrator.log.administrators import this_user
 
     if not name.strip() or not name.isprintable() or len(name) > 100:
         raise AccessError(f"name {name!r}: give 1 to 100 printable characters")
@@ -75,8 +75,8 @@ def list_(config: ConfigOption = DEFAULT_CONFIG, database: DatabaseOption = None
     """
     from rich.table import Table
 
+    from orchestrator.access.key_rows import read_keys
     from orchestrator.access.scopes import write_scopes
-    from orchestrator.storage.key_rows import read_keys
 
     with database_at(config, database) as engine, engine.connect() as connection:
         keys = read_keys(connection)
@@ -105,8 +105,8 @@ def revoke(
 
     Example: journey keys revoke 5f0c6b0e9b5e
     """
-    from orchestrator.storage.audit_log import this_user
-    from orchestrator.storage.key_rows import revoke_key
+    from orchestrator.access.key_rows import revoke_key
+    from orchestrator.log.administrators import this_user
 
     with database_at(config, database) as engine, engine.begin() as connection:
         done = revoke_key(connection, key_id, who=this_user(), now=time.time())
@@ -126,8 +126,8 @@ def log_(
     """
     from rich.table import Table
 
-    from orchestrator.storage.audit_log import read_acts
-    from orchestrator.storage.customer_acts import acts_on_customer
+    from orchestrator.log.administrators import read_acts
+    from orchestrator.privacy.customer_acts import acts_on_customer
 
     with database_at(config, database) as engine, engine.connect() as connection:
         if customer is None:

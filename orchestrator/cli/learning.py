@@ -28,12 +28,12 @@ IN_SIMULATION_ONLY = (
     *("iterations", "customers", "days", "block_size", "seed", "evaluate_customers", "evaluate_days", "workers"),
     *("address", "out", "resume", "line_up", "warm_start"),
 )
-FEWEST_DAYS = 80  # that a simulated customer and its twin live (`simulator.twins.WHOLE`)
+FEWEST_DAYS = 80  # that a simulated customer and its twin live (`simulator.rollout.twins.WHOLE`)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from policies.vw_policy import VWPolicy
+    from policies.vw.policy import VWPolicy
 
 
 def train_command(
@@ -137,9 +137,9 @@ def train_command(
         return
     assert scenario is not None  # noqa: S101 - checked above
     one_thread()
-    from orchestrator.cli.training import train_in_simulation
     from policies.registry.store import Store
-    from simulator.training_plan import TrainingPlan, days_for
+    from simulator.cli.training import train_in_simulation
+    from simulator.training.plan import TrainingPlan, days_for
 
     train_in_simulation(
         scenario,
@@ -195,9 +195,9 @@ def _train_on_log(
     from orchestrator.config.models import Training
     from policies.evaluation.league_text import league_text
     from policies.feedback import LoggedFeedback
+    from policies.learning.training import train
     from policies.registry.store import Store
     from policies.review.publish import publish
-    from policies.training import train
 
     registry = Store(store)
     registry.check()
@@ -249,14 +249,14 @@ def evaluate_command(
 
     Example: journey evaluate --log data/hillstrom --policy champion --policy challenger --out report
     """
-    from policies.baselines import best_fixed
     from policies.evaluation.league_plot import league_svg
     from policies.evaluation.league_text import league_text
     from policies.feedback import LoggedFeedback
+    from policies.learning.baselines import best_fixed
+    from policies.learning.training import baselines, judge_policies
     from policies.policy import Policy
     from policies.review.publish import action_shares
     from policies.review.report import headline, report_html
-    from policies.training import baselines, judge_policies
     from policies.whole_files import write_whole
 
     feedback = LoggedFeedback.load(log)
@@ -297,9 +297,9 @@ def replay_command(
     """
     import numpy as np
 
-    from policies.exploration import Explorer
+    from policies.exploration.explorers import Explorer
     from policies.feedback import LoggedFeedback
-    from policies.replay import online_ladder, replay
+    from policies.learning.replay import online_ladder, replay
 
     feedback = LoggedFeedback.load(log)
     feedback = feedback.with_reward(reward or feedback.reward_name)
@@ -353,8 +353,8 @@ def _common_split(policies: Mapping[str, VWPolicy], split: float | None) -> floa
 
 def _find_policy(name: str, *, store: Path, model: str) -> VWPolicy:
     from policies.errors import RegistryError
-    from policies.policy_files import load_policy
     from policies.registry.store import Store
+    from policies.vw.files import load_policy
 
     if Path(name).is_dir():
         return load_policy(Path(name))

@@ -12,7 +12,7 @@ from orchestrator.cli.databases import ConfigOption, DatabaseOption, retailer_at
 from orchestrator.cli.options import terminal
 
 if TYPE_CHECKING:
-    from orchestrator.service.lift import Lift
+    from orchestrator.experiments.lift import Lift
 
 
 def lift_command(
@@ -38,8 +38,8 @@ def lift_command(
 
     Example: journey lift --days 14 --out lift.svg
     """
-    from orchestrator.groups import Assignment, Group
-    from orchestrator.service.lift import DAY, measure_lift
+    from orchestrator.decision.groups import Assignment, Group
+    from orchestrator.experiments.lift import DAY, measure_lift
     from orchestrator.storage.database import open_database
 
     retailer = retailer_at(config, database)
@@ -75,7 +75,7 @@ def lift_command(
         return
     _print(found, currency=retailer.goals.currency, days=days)
     if out is not None:
-        from orchestrator.cli.lift_plot import lift_svg
+        from orchestrator.experiments.lift_plot import lift_svg
 
         out.write_text(lift_svg(found, currency=retailer.goals.currency), encoding="utf-8")
         typer.echo(f"plot: {out}")

@@ -7,10 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from orchestrator.cli.ablating import ablate_command
 from orchestrator.cli.auditing import audit_command
-from orchestrator.cli.calibrating import calibrate_command, fidelity_command
-from orchestrator.cli.comparing import compare_command
 from orchestrator.cli.configuration import config_app
 from orchestrator.cli.customers import customers_app
 from orchestrator.cli.databases import db_app
@@ -19,9 +16,12 @@ from orchestrator.cli.keys import keys_app
 from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
 from orchestrator.cli.lifting import lift_command
 from orchestrator.cli.running import demo_command, serve_command, ui_command
-from orchestrator.cli.simulating import scenarios_command, simulate_command
 from orchestrator.errors import OrchestratorError
 from policies.errors import PolicyError
+from simulator.cli.ablating import ablate_command
+from simulator.cli.calibrating import calibrate_command, fidelity_command
+from simulator.cli.comparing import compare_command
+from simulator.cli.simulating import scenarios_command, simulate_command
 from simulator.errors import SimulatorError
 
 app = typer.Typer(

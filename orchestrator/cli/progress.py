@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from simulator.cluster import RunProgress
-    from simulator.training import PhaseProgress
+    from simulator.runs.cluster import RunProgress
+    from simulator.training.training import PhaseProgress
 
 STOPPED = 130  # exit code after Ctrl-C, as shells have it
 _UNITS = {"gather": "customer-days/s", "learn": "twins/s", "evaluate": "customer-days/s"}

@@ -34,9 +34,9 @@ def serve_command(
     from orchestrator.api.serve import serve
     from orchestrator.config import load_retailer
     from orchestrator.errors import OrchestratorError
-    from orchestrator.service.service import ServiceSettings
-    from orchestrator.service.serving_policy import NoChampionError
-    from policies.policy_files import load_policy
+    from orchestrator.serving.policy_watcher import NoChampionError
+    from orchestrator.serving.service import ServiceSettings
+    from policies.vw.files import load_policy
 
     given = {"JOURNEY__SERVING__PORT": port, "JOURNEY__SERVING__DATABASE": database}
     options = {name: str(value) for name, value in given.items() if value is not None}
@@ -96,7 +96,7 @@ def demo_command(
 
     Example: journey demo --exit
     """
-    from orchestrator.cli.demo import run_demo
+    from simulator.cli.demo import run_demo
 
     _stop_on_sigterm()
     run_demo(folder, store=store, stop=exit_, seed=seed)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.config.models import Training
-from policies.exploration import Explorer
-from policies.training import TrainingSettings
+from policies.exploration.explorers import Explorer
+from policies.learning.training import TrainingSettings
 
 
 def training_settings(training: Training, *, split: float | None = None, reward: str = "") -> TrainingSettings:

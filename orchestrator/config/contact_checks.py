@@ -60,8 +60,8 @@ def condition_problems(path: Path, file: CatalogFile, retailer: Retailer) -> Ite
 
 
 def _targeting(template: ActionTemplate, retailer: Retailer) -> Iterator[str]:
-    from orchestrator.contacts.expressions import Expression
-    from orchestrator.contacts.targeting import target_names
+    from orchestrator.eligibility.expressions import Expression
+    from orchestrator.eligibility.targeting import target_names
 
     names = target_names(retailer)
     for action in expand_template(template, retailer.catalogue.categories, retailer.channels):

@@ -72,7 +72,7 @@ class ActionTemplate(Settings):
 
     Attributes:
         targeting: who it is for, such as `buy.pantry > 0.5 and age == "25-34"`; `{category}` stands for the action's.
-            What can be said is described in `orchestrator.contacts.expressions`. None for everyone.
+            What can be said is described in `orchestrator.eligibility.expressions`. None for everyone.
         requires: content fields its template prints; who lacks one does not get it.
     """
 

@@ -2,8 +2,8 @@
 
 from orchestrator.config.event_names import EVENT_TYPES
 from orchestrator.errors import ContextError, EventError
+from orchestrator.ingest.events import EventRows, Events
 from orchestrator.profiles.context import ContextSchema
-from orchestrator.profiles.events import EventRows, Events
 from orchestrator.profiles.features import consent, features
 from orchestrator.profiles.schema import ProfileSchema
 from orchestrator.profiles.state import apply

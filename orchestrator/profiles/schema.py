@@ -23,7 +23,7 @@ import numpy as np
 from orchestrator.config import Retailer
 from orchestrator.config.models import Attribute, HalfLives
 from orchestrator.errors import ConfigError
-from orchestrator.profiles.traces import LAST_TIMES, SUMS, Trace, TraceTable
+from orchestrator.profiles.decayed_counters import LAST_TIMES, SUMS, Trace, TraceTable
 from policies.arrays import BoolArray, Float64Array
 
 FORMAT = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from orchestrator.errors import EventError
-from orchestrator.profiles.events import EventRows
+from orchestrator.ingest.events import EventRows
 from orchestrator.profiles.schema import AS_OF, FIRST, ProfileSchema
 from policies.arrays import Float64Array
 

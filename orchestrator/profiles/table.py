@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from orchestrator.profiles.events import Events
+from orchestrator.ingest.events import Events
 from orchestrator.profiles.features import consent, features
 from orchestrator.profiles.schema import ProfileSchema
 from orchestrator.profiles.state import apply

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from orchestrator.storage.audit_log import AuditEntry, log_act, this_user
+from orchestrator.log.administrators import AuditEntry, log_act, this_user
 from orchestrator.storage.dialects import dialect_named, dialect_of
 from orchestrator.storage.errors import StorageError
 from orchestrator.storage.migrating import found_version, migrate, require_current

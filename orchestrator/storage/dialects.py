@@ -42,8 +42,8 @@ from sqlalchemy.exc import DBAPIError
 
 from orchestrator.storage.deadlines import PatientConnection
 from orchestrator.storage.errors import StorageError
+from orchestrator.storage.residue_scan import holds_any
 from orchestrator.storage.tables import Row, customers, metadata
-from orchestrator.storage.traces import holds_any
 
 # Seconds to wait for another process's lock before the batch is refused.
 _PATIENCE = 10

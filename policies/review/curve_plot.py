@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from policies.training import Curve
+from policies.learning.training import Curve
 
 
 def curve_svg(curve: Curve) -> str:

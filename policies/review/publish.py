@@ -10,12 +10,12 @@ import numpy as np
 from policies.evaluation.league_plot import league_svg
 from policies.evaluation.league_text import league_text
 from policies.feedback import LoggedFeedback
+from policies.learning.training import TrainingResult, TrainingSettings
 from policies.policy import Policy, probabilities_on
-from policies.policy_files import save_policy
 from policies.registry.store import RegisteredPolicy, Store
 from policies.registry.tracking import RunContent, Tracker
 from policies.review.report import card_markdown, headline, report_html
-from policies.training import TrainingResult, TrainingSettings
+from policies.vw.files import save_policy
 
 _SHOWN_ACTIONS = 25
 

@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from policies.evaluation.league import LeagueTable, Standing
 from policies.evaluation.league_plot import league_svg
+from policies.learning.training import Curve
 from policies.review.curve_plot import curve_svg
-from policies.training import Curve
 
 _TEMPLATES = Path(__file__).parent
 

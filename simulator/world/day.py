@@ -8,9 +8,9 @@ import numpy as np
 
 from orchestrator.config.models import Goals
 from policies.arrays import BoolArray, Float32Array, IntArray
-from simulator.world import associates, baskets, discounts, email, fatigue, goodwill, shopping, site, wants
+from simulator.world.behaviour import associates, baskets, discounts, email, fatigue, goodwill, shopping, site, wants
 from simulator.world.happenings import EventList, Tally
-from simulator.world.moods import NEVER, NOTHING
+from simulator.world.latent_state import NEVER, NOTHING
 from simulator.world.scene import Scene
 
 DAY = 86400.0

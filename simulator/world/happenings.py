@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from orchestrator.ingest.types import NONE
 from orchestrator.profiles import EVENT_TYPES, EventRows
-from orchestrator.profiles.types import NONE
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
-from simulator.results import METRICS
+from simulator.world.results import METRICS
 
 CODE = {name: code for code, name in enumerate(EVENT_TYPES)}
 METRIC = {name: i for i, name in enumerate(METRICS)}

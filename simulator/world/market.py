@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from policies.arrays import BoolArray, Float32Array
-from simulator.streams import Streams
 from simulator.world.settings import MarketSettings
+from simulator.world.streams import Streams
 
 YEAR = 365.0
 

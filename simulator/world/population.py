@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from policies.arrays import BoolArray, Float32Array, IntArray
-from simulator.streams import Streams
 from simulator.world.settings import WorldSettings
+from simulator.world.streams import Streams
 
 WEEK_DAYS = 7.0
 _STORE_PREFERENCE_STRENGTH = 6.0  # how alike customers of a kind are in preferring store or site (beta a + b)

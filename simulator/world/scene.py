@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from policies.arrays import Float32Array, IntArray
-from simulator.streams import Streams
 from simulator.world.actions import ActionTable
+from simulator.world.latent_state import Moods
 from simulator.world.market import Market
-from simulator.world.moods import Moods
 from simulator.world.population import Population
 from simulator.world.settings import WorldSettings
+from simulator.world.streams import Streams
 
 
 @dataclass

@@ -64,7 +64,7 @@ class PopulationSettings(Settings):
 
 
 class ShoppingSettings(Settings):
-    """When they buy and when they leave (`simulator.world.shopping`)."""
+    """When they buy and when they leave (`simulator.world.behaviour.shopping`)."""
 
     regular_shape: Positive
     regular_rate: Positive
@@ -78,7 +78,7 @@ class ShoppingSettings(Settings):
 
 
 class BasketSettings(Settings):
-    """What they buy (`simulator.world.baskets`)."""
+    """What they buy (`simulator.world.behaviour.baskets`)."""
 
     store_log_mean: Number
     store_log_sd: Positive
@@ -92,7 +92,7 @@ class BasketSettings(Settings):
 
 
 class WantSettings(Settings):
-    """What they have in mind (`simulator.world.wants`)."""
+    """What they have in mind (`simulator.world.behaviour.wants`)."""
 
     per_year: Positive
     stated_share: Share
@@ -101,7 +101,7 @@ class WantSettings(Settings):
 
 
 class SiteSettings(Settings):
-    """What happens on the web site (`simulator.world.site`)."""
+    """What happens on the web site (`simulator.world.behaviour.site`)."""
 
     visits_per_week: Positive
     visits_shape: Positive
@@ -116,7 +116,7 @@ class SiteSettings(Settings):
 
 
 class EmailSettings(Settings):
-    """What an e-mail does (`simulator.world.email`)."""
+    """What an e-mail does (`simulator.world.behaviour.email`)."""
 
     visit: Number
     relevance: Number
@@ -132,7 +132,7 @@ class EmailSettings(Settings):
 
 
 class AssociateSettings(Settings):
-    """What an associate does (`simulator.world.associates`)."""
+    """What an associate does (`simulator.world.behaviour.associates`)."""
 
     minutes_per_store: Positive
     accept: Number
@@ -145,7 +145,7 @@ class AssociateSettings(Settings):
 
 
 class GoodwillSettings(Settings):
-    """How the relationship grows and wears (`simulator.world.goodwill`)."""
+    """How the relationship grows and wears (`simulator.world.behaviour.goodwill`)."""
 
     half_life_days: Positive
     spread: Positive
@@ -158,14 +158,14 @@ class GoodwillSettings(Settings):
 
 
 class FatigueSettings(Settings):
-    """How contacts tire (`simulator.world.fatigue`)."""
+    """How contacts tire (`simulator.world.behaviour.fatigue`)."""
 
     half_life_days: Positive
     sensitivity: Number
 
 
 class DiscountSettings(Settings):
-    """How discounts spoil (`simulator.world.discounts`)."""
+    """How discounts spoil (`simulator.world.behaviour.discounts`)."""
 
     attraction: Number
     habituation: Share

@@ -21,10 +21,10 @@ import pytest
 
 from orchestrator.api.app import create_app
 from orchestrator.config import ContactPolicy, Retailer, load_retailer
-from orchestrator.decisions import DecisionCore
+from orchestrator.decision.core import DecisionCore
 from orchestrator.profiles import ProfileSchema
-from orchestrator.service.service import ServiceSettings
-from policies.baselines import RandomPolicy
+from orchestrator.serving.service import ServiceSettings
+from policies.learning.baselines import RandomPolicy
 from tests.database_rows import read_rows
 
 ROOT = Path(__file__).parents[2]
@@ -146,10 +146,10 @@ from dataclasses import replace
 from pathlib import Path
 from orchestrator.api.serve import serve
 from orchestrator.config import ContactPolicy, load_retailer
-from orchestrator.decisions import DecisionCore
+from orchestrator.decision.core import DecisionCore
 from orchestrator.profiles import ProfileSchema
-from orchestrator.service.service import ServiceSettings
-from policies.baselines import RandomPolicy
+from orchestrator.serving.service import ServiceSettings
+from policies.learning.baselines import RandomPolicy
 
 retailer = load_retailer(Path(sys.argv[1]), environment={})
 operations = retailer.serving.operations.model_copy(update=json.loads(sys.argv[5]))

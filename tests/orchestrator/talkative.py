@@ -8,7 +8,7 @@ import numpy as np
 
 from policies.actions import ActionSet
 from policies.arrays import BoolArray, Float32Array, Float64Array, FloatArray
-from policies.exploration import uniform
+from policies.exploration.explorers import uniform
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from orchestrator.audit.integrity import check_database
 from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
-from orchestrator.service.integrity import check_database
 from orchestrator.storage.database import open_database
 from tests.database_rows import read_rows
 

@@ -19,10 +19,10 @@ from urllib.parse import quote
 
 import pytest
 
-from orchestrator.decisions import DecisionCore
+from orchestrator.audit.auditing import audit_decisions
+from orchestrator.audit.integrity import check_database
+from orchestrator.decision.core import DecisionCore
 from orchestrator.profiles import ProfileSchema
-from orchestrator.service.auditing import audit_decisions
-from orchestrator.service.integrity import check_database
 from orchestrator.storage.database import open_database
 from tests.database_rows import read_rows
 from tests.held_customers import everything

@@ -22,14 +22,14 @@ import numpy as np
 import pytest
 
 from orchestrator.config import load_retailer
-from orchestrator.decisions import DecisionCore
+from orchestrator.decision.core import DecisionCore
 from orchestrator.profiles import ProfileSchema
 from orchestrator.storage.database import open_database
 from policies.feedback import MONEY, LoggedFeedback
+from policies.learning.training import TrainingSettings, train
 from policies.registry.store import Store
 from policies.registry.tracking import Tracker
 from policies.review.publish import publish
-from policies.training import TrainingSettings, train
 
 ROOT = Path(__file__).parents[2]
 JOURNEY = (sys.executable, "-c", "from orchestrator.cli import main; main()")

@@ -11,8 +11,8 @@ from contextlib import closing
 
 import pytest
 
+from orchestrator.audit.integrity import check_database
 from orchestrator.profiles import ProfileSchema
-from orchestrator.service.integrity import check_database
 from orchestrator.storage.database import open_database
 from tests.database_rows import read_rows
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from policies.actions import ActionSet
-from policies.baselines import FixedPolicy, RandomPolicy
-from policies.exploration import Explorer
-from policies.features import FeatureSpace
+from policies.exploration.explorers import Explorer
 from policies.fingerprint import fingerprint
-from policies.vw_policy import VWPolicy, VWSettings
+from policies.learning.baselines import FixedPolicy, RandomPolicy
+from policies.vw.feature_space import FeatureSpace
+from policies.vw.policy import VWPolicy, VWSettings
 
 ACTIONS = ActionSet.of("hold", "mail")
 COLUMNS = ("recency", "spend")

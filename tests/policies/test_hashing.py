@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from vowpal_wabbit_next import TextFormatParser, Workspace
 
 from policies.errors import FeatureError
-from policies.features import Column, FeatureSpace, namespace_letter
 from policies.hashing import CONSTANT_INDEX, hash_chained, hash_feature, interact, murmur3
+from policies.vw.feature_space import Column, FeatureSpace, namespace_letter
 
 MASK = (1 << 18) - 1
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from policies.actions import ActionSet
-from policies.baselines import BusinessRules, FixedPolicy, RandomPolicy
 from policies.errors import ContractError
-from policies.exploration import Explorer
-from policies.features import FeatureSpace
+from policies.exploration.explorers import Explorer
+from policies.learning.baselines import BusinessRules, FixedPolicy, RandomPolicy
 from policies.policy_check import check_policy
-from policies.vw_policy import VWPolicy, VWSettings
+from policies.vw.feature_space import FeatureSpace
+from policies.vw.policy import VWPolicy, VWSettings
 
 ACTIONS = ActionSet.of("hold", "mail", "call")
 COLUMNS = ("recency", "spend")

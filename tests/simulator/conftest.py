@@ -12,8 +12,8 @@ import pytest
 
 if TYPE_CHECKING:
     from policies.arrays import IntArray
-    from simulator.life import Life, Moment
-    from simulator.rollout import Setting
+    from simulator.rollout.block_life import Life, Moment
+    from simulator.rollout.rollout import Setting
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -26,7 +26,7 @@ def configs() -> Path:
 @pytest.fixture(scope="session")
 def setting_of() -> Callable[..., Setting]:
     """`setting_of(name, changes)` is a scenario, ready to run, with further values of the world changed."""
-    from simulator.rollout import Setting
+    from simulator.rollout.rollout import Setting
     from simulator.scenarios import load_scenario
 
     known: dict[str, Setting] = {}
@@ -57,7 +57,7 @@ def no_minutes(baseline: Setting) -> Setting:
 @pytest.fixture(scope="session")
 def drive() -> Callable[[Life, Callable[[Moment], IntArray]], Life]:
     """`drive(life, choose)` lives to the end, everybody considered every day; `choose(moment)` gives the actions."""
-    from simulator.life import advance
+    from simulator.rollout.block_life import advance
 
     def live(life: Life, choose: Callable[[Moment], IntArray]) -> Life:
         moments = life.moments(every=1, turn=np.zeros(len(life.scene.people), dtype=np.int64))

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.actions import ActionSet
-from policies.baselines import RandomPolicy
-from policies.dsjson import read_dsjson_log
 from policies.evaluation.estimators import SNIPS
 from policies.evaluation.rounds import Rounds
+from policies.learning.baselines import RandomPolicy
 from policies.policy import probabilities_on
+from policies.vw.dsjson import read_dsjson_log
 from simulator.errors import SimulatorError
 from simulator.exports import LogExport
-from simulator.rollout import Block, Setting
-from simulator.rollout_log import RolloutLog
+from simulator.rollout.log import RolloutLog
+from simulator.rollout.rollout import Block, Setting
 
 DAYS = 12
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from policies.arrays import IntArray
-from policies.baselines import FixedPolicy, RandomPolicy
+from policies.learning.baselines import FixedPolicy, RandomPolicy
 from policies.policy import Policy
 from simulator.errors import ScenarioError
-from simulator.life import OUTBOUND, Life, Moment
-from simulator.results import METRICS, BlockResult
-from simulator.rollout import Block, Setting
+from simulator.rollout.block_life import OUTBOUND, Life, Moment
+from simulator.rollout.rollout import Block, Setting
 from simulator.scenarios import load_scenario, scenario_names
-from simulator.world import discounts, shopping
+from simulator.world.behaviour import discounts, shopping
+from simulator.world.results import METRICS, BlockResult
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 OTHERS = [name for name in scenario_names(CONFIGS) if name != "baseline"]

@@ -13,19 +13,19 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from orchestrator.api.answers import batch_decision_json
+from orchestrator.api.bodies.answers import batch_decision_json
+from orchestrator.api.bodies.requests import job_of
+from orchestrator.api.bodies.spool import DiskRoom, Spool
+from orchestrator.api.bodies.strict_json import check_media_type
 from orchestrator.api.deps import service_of
 from orchestrator.api.models.decisions import BatchRefusal, DecisionRequest
 from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import ProblemError, invalid, problem_of, responses
-from orchestrator.api.requests import job_of
 from orchestrator.api.routes.decisions import KEY_PARAMETER, idempotency_key, kept_key
-from orchestrator.api.spool import DiskRoom, Spool
-from orchestrator.api.strict_json import check_media_type
-from orchestrator.service.errors import ServiceError
-from orchestrator.service.jobs import DecisionJob, DecisionMade
-from orchestrator.service.layout import digest
-from orchestrator.service.service import Service
+from orchestrator.log.decision_schema import digest
+from orchestrator.serving.errors import ServiceError
+from orchestrator.serving.jobs import DecisionJob, DecisionMade
+from orchestrator.serving.service import Service
 
 router = APIRouter(prefix="/v1/decisions", tags=["decisions"])
 

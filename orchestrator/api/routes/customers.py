@@ -12,10 +12,10 @@ from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
 from orchestrator.api.deps import ServiceDep
+from orchestrator.api.middleware.request_ids import KEY_ID
 from orchestrator.api.models.customers import CustomerResponse, ErasureResponse, LastDecisionRecord
 from orchestrator.api.models.fields import Identifier, finite_or_none, timestamp
 from orchestrator.api.problems import responses
-from orchestrator.api.tracing import KEY_ID
 
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
 

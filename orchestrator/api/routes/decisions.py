@@ -7,16 +7,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from orchestrator.api.answers import decision_json, decision_record, explanation
+from orchestrator.api.bodies.answers import decision_json, decision_record, explanation
+from orchestrator.api.bodies.requests import job_of
+from orchestrator.api.bodies.strict_json import DirectRoute, StrictJsonRoute
 from orchestrator.api.deps import ServiceDep, service_of
+from orchestrator.api.middleware.request_ids import KEY_ID
 from orchestrator.api.models.decisions import DecisionRecord, DecisionRequest, DecisionResponse, Explanation
 from orchestrator.api.models.fields import Identifier
 from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import invalid, responses
-from orchestrator.api.requests import job_of
-from orchestrator.api.strict_json import DirectRoute, StrictJsonRoute
-from orchestrator.api.tracing import KEY_ID
-from orchestrator.service.layout import digest
+from orchestrator.log.decision_schema import digest
 
 router = APIRouter(prefix="/v1/decisions", tags=["decisions"], route_class=DirectRoute)
 read_router = APIRouter(prefix="/v1/decisions", tags=["decisions"], route_class=StrictJsonRoute)

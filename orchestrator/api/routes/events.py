@@ -8,19 +8,19 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from orchestrator.api.answers import facts_response
-from orchestrator.api.cloud_events import CloudEventsRoute
+from orchestrator.api.bodies.answers import facts_response
+from orchestrator.api.bodies.cloud_events import CloudEventsRoute
+from orchestrator.api.bodies.text_attributes import stated_texts
 from orchestrator.api.deps import ServiceDep
 from orchestrator.api.models.events import EventRequest, EventsRequest
 from orchestrator.api.models.fields import timestamp
 from orchestrator.api.models.outcomes import FactsResponse
 from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import ProblemError, invalid, refuse_future, refuse_repeated_ids, responses
-from orchestrator.api.stated_texts import stated_texts
 from orchestrator.errors import EventError
+from orchestrator.ingest.cloudevents import BATCH_MEDIA_TYPE, MEDIA_TYPE
 from orchestrator.profiles import Events, ProfileSchema
-from orchestrator.service.jobs import EventsJob
-from orchestrator.wire.cloudevents import BATCH_MEDIA_TYPE, MEDIA_TYPE
+from orchestrator.serving.jobs import EventsJob
 
 _CLOUD_EVENTS = {
     MEDIA_TYPE: {"schema": {"type": "object"}},

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from orchestrator.api.answers import facts_response
+from orchestrator.api.bodies.answers import facts_response
+from orchestrator.api.bodies.strict_json import StrictJsonRoute
 from orchestrator.api.deps import ServiceDep
 from orchestrator.api.models.outcomes import FactsResponse, OutcomesRequest
 from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import invalid, refuse_future, refuse_repeated_ids, responses, unknown_name
-from orchestrator.api.strict_json import StrictJsonRoute
 from orchestrator.config.models import DELIVERY
-from orchestrator.profiles.types import NEEDS_VALUE
-from orchestrator.service.jobs import Outcome, OutcomesJob
+from orchestrator.ingest.types import NEEDS_VALUE
+from orchestrator.serving.jobs import Outcome, OutcomesJob
 
 router = APIRouter(prefix="/v1/outcomes", tags=["outcomes"], route_class=StrictJsonRoute)
 

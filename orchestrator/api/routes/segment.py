@@ -12,16 +12,16 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from orchestrator.api.bodies.gzipped import TooLargeError, gunzip
+from orchestrator.api.bodies.json_memory import json_memory
+from orchestrator.api.bodies.strict_json import StrictJsonRequest, malformed, too_large
 from orchestrator.api.deps import ServiceDep
-from orchestrator.api.gzipped import TooLargeError, gunzip
-from orchestrator.api.json_memory import json_memory
 from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import ProblemError, invalid, responses
-from orchestrator.api.strict_json import StrictJsonRequest, malformed, too_large
-from orchestrator.service.gathering import Room
-from orchestrator.service.jobs import EventsJob
-from orchestrator.service.service import Service
-from orchestrator.wire.segment import KINDS
+from orchestrator.ingest.segment import KINDS
+from orchestrator.serving.jobs import EventsJob
+from orchestrator.serving.queue import Room
+from orchestrator.serving.service import Service
 
 _MOST_MESSAGES = 5_000
 # Messages of one transaction: others wait for its end.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from orchestrator.api.answers import facts_response
+from orchestrator.api.bodies.answers import facts_response
+from orchestrator.api.bodies.strict_json import StrictJsonRoute
 from orchestrator.api.deps import ServiceDep
 from orchestrator.api.models.fields import timestamp
 from orchestrator.api.models.outcomes import FactsResponse
 from orchestrator.api.models.stock import CategoryStock, StockRequests, StockResponse
 from orchestrator.api.problems import invalid, refuse_future, refuse_repeated_ids, responses, unknown_name
-from orchestrator.api.strict_json import StrictJsonRoute
-from orchestrator.service.jobs import StockFact, StockJob
+from orchestrator.serving.jobs import StockFact, StockJob
 
 # Seconds. A fact holds from when it comes, and of two the later one: one dated ahead would put off its own correction.
 _AHEAD = 60.0

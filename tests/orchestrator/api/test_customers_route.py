@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import pytest
 
+from orchestrator.audit.integrity import check_database
+from orchestrator.log.facts import serialise
+from orchestrator.privacy.customer_acts import acts_on_customer
+from orchestrator.privacy.erasing import erase_customer
 from orchestrator.profiles import ProfileSchema
-from orchestrator.service.integrity import check_database
-from orchestrator.storage.customer_acts import acts_on_customer
 from orchestrator.storage.database import open_database
-from orchestrator.storage.erasing import erase_customer
-from orchestrator.storage.log import serialise
 from tests.api_keys import make_key
 from tests.database_rows import read_rows
 from tests.held_customers import FORMER, everything, fill, ids_besides

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from orchestrator.config import Cap, ContactPolicy, Groups, QuietHours
-from orchestrator.decisions import DecisionCore
+from orchestrator.decision.core import DecisionCore
 from orchestrator.profiles import ProfileSchema
-from policies.baseline_files import save_baseline
-from policies.features import Column, FeatureSpace
-from policies.vw_policy import VWPolicy, VWSettings
+from policies.learning.baseline_files import save_baseline
+from policies.vw.feature_space import Column, FeatureSpace
+from policies.vw.policy import VWPolicy, VWSettings
 from tests.orchestrator.conftest import random_policy
-from tests.orchestrator.test_groups import rules_preferring
+from tests.orchestrator.decision.test_groups import rules_preferring
 
 NOON = 1_768_996_800.0  # 2026-01-21 12:00 UTC
 TABLES = ("customers", "events", "decisions", "contacts", "idempotency", "outcomes", "layouts", "stated")

@@ -11,10 +11,10 @@ import pytest
 import structlog
 from sqlalchemy import create_engine
 
-from orchestrator.service.serving_policy import NoChampionError
+from orchestrator.serving.policy_watcher import NoChampionError
 from orchestrator.storage.database import read_url
 from policies.errors import PolicyFormatError
-from tests.orchestrator.service.locks import locked
+from tests.orchestrator.serving.locks import locked
 
 CHECKS = ("running", "policy", "writer", "queue", "database")
 

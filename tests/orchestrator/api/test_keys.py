@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from orchestrator.access.scopes import Scope
 from orchestrator.api.app import create_app
 from orchestrator.api.scopes import OPEN, SCOPES
-from orchestrator.service.service import ServiceSettings
+from orchestrator.serving.service import ServiceSettings
 from tests.api_keys import make_key, revoke
 from tests.database_rows import read_rows
 

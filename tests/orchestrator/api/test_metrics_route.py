@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.orchestrator.service.locks import locked
+from tests.orchestrator.serving.locks import locked
 
 
 async def numbers(served):

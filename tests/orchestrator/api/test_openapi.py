@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from orchestrator.service.serving_policy import NoChampionError
+from orchestrator.serving.policy_watcher import NoChampionError
 
 CHECKS = [
     not_a_server_error,

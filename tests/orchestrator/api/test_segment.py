@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from orchestrator.config import event_names
+from orchestrator.ingest.types import NEEDS_CHANNEL
+from orchestrator.log.facts import count_raw_events
 from orchestrator.profiles import EVENT_TYPES
-from orchestrator.profiles.types import NEEDS_CHANNEL
 from orchestrator.storage.database import open_database
-from orchestrator.storage.log import count_raw_events
 
 JSON = {"content-type": "application/json"}
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC).timestamp()

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from orchestrator.audit.integrity import check_database
 from orchestrator.config import Cap, ContactPolicy
 from orchestrator.profiles import ProfileSchema
-from orchestrator.service.integrity import check_database
 from orchestrator.storage.database import open_database
 
 PLACE = "home_hero"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-import simulator.ablations
-import simulator.cluster
+import simulator.runs.cluster
+import simulator.training.ablations
 from simulator.scenarios import Scenario
-from simulator.training_plan import TrainingPlan
+from simulator.training.plan import TrainingPlan
 
 SIZES = ("--iterations", 1, "--train-customers", 60, "--customers", 40, "--days", 3, "--block-size", 20)
 PROGRESS = (": iteration ", ": live through ")
@@ -28,8 +28,8 @@ def told(out: str) -> list[str]:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Two ablations only; what is trained and compared, where a line `stop at ...` put into it is like Ctrl-C."""
-    monkeypatch.setattr(simulator.ablations, "ABLATIONS", simulator.ablations.ABLATIONS[:2])
-    train, run_block = simulator.ablations.train, simulator.cluster.run_block
+    monkeypatch.setattr(simulator.training.ablations, "ABLATIONS", simulator.training.ablations.ABLATIONS[:2])
+    train, run_block = simulator.training.ablations.train, simulator.runs.cluster.run_block
     done: list[str] = []
 
     def note(what: str) -> None:
@@ -48,8 +48,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             note(f"block {settings['seed']}.{settings['block']}")
         return run_block(*args, **settings)
 
-    monkeypatch.setattr(simulator.ablations, "train", noted_train)
-    monkeypatch.setattr(simulator.cluster, "run_block", noted_block)
+    monkeypatch.setattr(simulator.training.ablations, "train", noted_train)
+    monkeypatch.setattr(simulator.runs.cluster, "run_block", noted_block)
     return done
 
 

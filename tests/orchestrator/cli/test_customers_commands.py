@@ -9,9 +9,9 @@ import time
 
 import pytest
 
+from orchestrator.log.facts import serialise, write_rows
+from orchestrator.log.identities import move_customers
 from orchestrator.storage.database import open_database
-from orchestrator.storage.identities import move_customers
-from orchestrator.storage.log import serialise, write_rows
 from orchestrator.storage.tables import events, identities
 from tests.database_rows import read_rows
 from tests.held_customers import everything, fill, ids_besides

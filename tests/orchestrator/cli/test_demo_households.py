@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cli.demo_households import reason_in_words, zone_where_it_is
+from simulator.cli.demo_households import reason_in_words, zone_where_it_is
 
 QUIET = {"reason": "quiet_hours", "rule": "night"}
 NOT_ASKED = {"reason": "channel_not_asked", "rule": None}

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.service.serving_policy import NoChampionError
+from orchestrator.serving.policy_watcher import NoChampionError
 from policies.actions import ActionSet
 from policies.feedback import MONEY, LoggedFeedback
-from policies.policy_files import load_policy
 from policies.registry.store import CHAMPION, Store
+from policies.vw.files import load_policy
 
 Journey = Callable[..., Any]
 Refused = Callable[..., str]

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.cli.learning import FEWEST_DAYS
 from orchestrator.cli.options import of_model
-from simulator.twins import WHOLE
+from simulator.rollout.twins import WHOLE
 
 
 @pytest.mark.parametrize(

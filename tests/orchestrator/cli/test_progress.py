@@ -7,8 +7,8 @@ import io
 from rich.console import Console
 
 from orchestrator.cli.progress import ProgressBars, ProgressLines, progress_bars
-from simulator.cluster import RunProgress
-from simulator.training import PhaseProgress
+from simulator.runs.cluster import RunProgress
+from simulator.training.training import PhaseProgress
 
 
 def shown(*, terminal: bool) -> tuple[str, list[str]]:

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from simulator.results import METRICS, UNITS
+from simulator.world.results import METRICS, UNITS
 
 COMPARE = ("compare", "--seeds", 2, "--customers", 500, "--days", 10, "--workers", 1)
 SHY = """
@@ -124,9 +124,9 @@ def test_a_comparison_is_continued_only_when_asked_and_only_the_same(journey: Ca
 
 
 def test_ctrl_c_says_how_to_continue(journey: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    import simulator.cluster
+    import simulator.runs.cluster
 
-    lived = simulator.cluster.run_block
+    lived = simulator.runs.cluster.run_block
     calls: list[int] = []
 
     def interrupted(*args: Any, **settings: Any) -> Any:
@@ -135,7 +135,7 @@ def test_ctrl_c_says_how_to_continue(journey: Callable[..., Any], monkeypatch: p
             raise KeyboardInterrupt
         return lived(*args, **settings)
 
-    monkeypatch.setattr(simulator.cluster, "run_block", interrupted)
+    monkeypatch.setattr(simulator.runs.cluster, "run_block", interrupted)
     policies = ("--policies", "hold,random", "--out", "report")
     said = journey(*COMPARE, *policies)
     assert said.code == 130

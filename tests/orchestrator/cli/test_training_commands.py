@@ -65,13 +65,13 @@ def test_the_demos_help_says_what_it_does(journey: Callable[..., Any]) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_continue(journey: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    import simulator.training
+    import simulator.training.training
 
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(simulator.training, "live_twins", interrupted)
+        patch.setattr(simulator.training.training, "live_twins", interrupted)
         said = journey(*TRAIN, "--iterations", 1)
     assert said.code == 130
     assert "run the same again with --resume to continue" in said.err

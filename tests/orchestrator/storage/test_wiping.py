@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
+from orchestrator.log.facts import write_rows, write_stated
+from orchestrator.privacy.erasing import erase_customer
 from orchestrator.storage.database import READ_ONLY, open_database
 from orchestrator.storage.dialects import dialect_of
-from orchestrator.storage.erasing import erase_customer
-from orchestrator.storage.log import write_rows, write_stated
+from orchestrator.storage.residue_scan import holds_any
 from orchestrator.storage.tables import events
-from orchestrator.storage.traces import holds_any
 
 CUSTOMERS = 240
 

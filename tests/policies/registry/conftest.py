@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from policies.feedback import LoggedFeedback
+from policies.learning.training import TrainingResult, TrainingSettings, train
 from policies.registry.store import Store
 from policies.review.publish import Published, publish
-from policies.training import TrainingResult, TrainingSettings, train
 
 
 @dataclass(frozen=True)

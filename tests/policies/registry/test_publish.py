@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from policies.errors import PolicyFormatError
-from policies.policy_files import load_policy
 from policies.registry.store import Store
 from policies.registry.tracking import Tracker
 from policies.review.publish import publish
 from policies.review.report import report_html
+from policies.vw.files import load_policy
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from policies.errors import RegistryError
-from policies.policy_files import load_policy, save_policy
 from policies.registry.store import RegisteredPolicy, Store
 from policies.registry.tracking import Tracker
 from policies.review.publish import publish
+from policies.vw.files import load_policy, save_policy
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.calibration.baskets import fit_log_normal, mean_basket
-from simulator.calibration.data import read_baskets
+from simulator.calibration.data.baskets import fit_log_normal, mean_basket
+from simulator.calibration.data.data import read_baskets
 from simulator.errors import CalibrationError
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.calibration.coupons import (
+from simulator.calibration.data.coupons import (
     past_redeemer_ratio,
     redeemed,
     redeemed_before,
     redemption_lags,
     redemption_per_contact,
 )
-from simulator.calibration.data import Contacts, Redemptions, read_contacts, read_redemptions
+from simulator.calibration.data.data import Contacts, Redemptions, read_contacts, read_redemptions
 from simulator.errors import CalibrationError
 
 # Campaign 1 (a) starts on day 0, campaign 2 (b) on day 20, campaign 3 (b) on day 20 too.

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simulator.calibration import data
-from simulator.calibration.moments import fit, real_moments
+from simulator.calibration.data import data
+from simulator.calibration.data.moments import fit, real_moments
 from simulator.errors import CalibrationError
 
 CONTACTS = pd.DataFrame({"campaign_id": [1, 2], "household_id": [7, 8]})

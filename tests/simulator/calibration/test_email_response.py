@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.calibration.data import ARMS, MailTest, read_mail_test
-from simulator.calibration.email_response import (
+from simulator.calibration.data.data import ARMS, MailTest, read_mail_test
+from simulator.calibration.data.email_response import (
     HISTORIES,
     conversion_given_visit,
     history,

@@ -17,11 +17,11 @@ import yaml
 
 from orchestrator.cli import main
 from orchestrator.config import load_retailer
-from simulator.calibration import fidelity_report
-from simulator.calibration.fidelity import Fidelity, Row, read_fidelity_file
-from simulator.calibration.fidelity_text import fidelity_text, verdict
-from simulator.calibration.world_file import differences, with_fitted
-from simulator.calibration.world_fit import FittedNumber, FittedWorld
+from simulator.calibration.fidelity import fidelity_report
+from simulator.calibration.fidelity.fidelity import Fidelity, Row, read_fidelity_file
+from simulator.calibration.fidelity.fidelity_text import fidelity_text, verdict
+from simulator.calibration.fit.world_file import differences, with_fitted
+from simulator.calibration.fit.world_fit import FittedNumber, FittedWorld
 from simulator.errors import CalibrationError
 from simulator.scenarios import load_world
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.calibration.moments import Fitted, Moment, fit, real_moments
+from simulator.calibration.data.moments import Fitted, Moment, fit, real_moments
 
 # (name, stated value, tolerance): the last digit stated where the figure is of this file, else sampling error.
 STATED = [

@@ -10,8 +10,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import gamma
 
-from simulator.calibration.data import CustomerSummary, read_summary
-from simulator.calibration.order_value import OrderValue, fit_order_value, log_likelihood
+from simulator.calibration.data.data import CustomerSummary, read_summary
+from simulator.calibration.data.order_value import OrderValue, fit_order_value, log_likelihood
 from simulator.errors import CalibrationError
 
 TRUE = OrderValue(p=5.0, q=4.0, gamma=12.0)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import beta, gamma
 
-from simulator.calibration.data import CustomerSummary, Orders, read_orders, read_summary
-from simulator.calibration.purchase_process import (
+from simulator.calibration.data.data import CustomerSummary, Orders, read_orders, read_summary
+from simulator.calibration.data.purchase_process import (
     PurchaseProcess,
     expected_later,
     expected_repeats,

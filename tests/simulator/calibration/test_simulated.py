@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from orchestrator.config import load_retailer
-from simulator.calibration.company import Company
-from simulator.calibration.daily_trips import fit_rhythm, rhythm_of
-from simulator.calibration.data import Orders
-from simulator.calibration.purchase_process import (
+from simulator.calibration.data.daily_trips import fit_rhythm, rhythm_of
+from simulator.calibration.data.data import Orders
+from simulator.calibration.data.purchase_process import (
     PurchaseProcess,
     expected_repeats,
     share_without_repeat,
     summarise,
 )
-from simulator.calibration.simulated import simulate_mail_test, simulate_orders
-from simulator.calibration.trips import TripRates
-from simulator.calibration.world_baskets import below_floor_at_floor
+from simulator.calibration.data.trips import TripRates
+from simulator.calibration.fidelity.company import Company
+from simulator.calibration.fidelity.simulated import simulate_mail_test, simulate_orders
+from simulator.calibration.fit.world_baskets import below_floor_at_floor
 from simulator.scenarios import load_world
 
 CONFIG = Path(__file__).parents[3] / "configs" / "retail"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.calibration.data import Baskets, read_baskets
-from simulator.calibration.trips import (
+from simulator.calibration.data.data import Baskets, read_baskets
+from simulator.calibration.data.trips import (
     WEEKDAYS,
     TripRates,
     active_weeks_per_household,

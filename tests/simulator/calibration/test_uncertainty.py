@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from policies.arrays import Float64Array, IntArray
-from simulator.calibration.uncertainty import (
+from simulator.calibration.data.uncertainty import (
     Measured,
     bootstrap,
     difference,

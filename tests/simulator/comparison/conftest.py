@@ -8,8 +8,8 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from simulator.comparison import ActionInfo
-from simulator.results import METRICS, BlockResult
+from simulator.comparison.comparison import ActionInfo
+from simulator.world.results import METRICS, BlockResult
 
 ACTIONS = (
     ActionInfo("hold", "", ""),

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simulator.ablation_table import AblationReport, ablation_line, ablation_table
-from simulator.ablations import ABLATIONS, COMPARED, FULL, Ablated, ablated, ablation_spec
-from simulator.comparison import ActionInfo
+from simulator.comparison.comparison import ActionInfo
 from simulator.errors import ComparisonError
-from simulator.results import METRICS, BlockResult
+from simulator.reports.ablation_table import AblationReport, ablation_line, ablation_table
 from simulator.scenarios import Scenario, load_scenario
-from simulator.training_plan import TrainingPlan
+from simulator.training.ablations import ABLATIONS, COMPARED, FULL, Ablated, ablated, ablation_spec
+from simulator.training.plan import TrainingPlan
+from simulator.world.results import METRICS, BlockResult
 
 Results = Callable[..., list[BlockResult]]
 WORTH = {"full": 110.0, "critic": 104.0, "individuality": 90.0}

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from simulator.comparison import ActionInfo, Comparison, compare_results
-from simulator.comparison_report import comparison_html
-from simulator.comparison_text import comparison_text
+from simulator.comparison.comparison import ActionInfo, Comparison, compare_results
 from simulator.errors import ComparisonError, SimulatorError
-from simulator.results import METRICS, BlockResult
-from simulator.training_verdict import training_verdict
+from simulator.reports.comparison_report import comparison_html
+from simulator.reports.comparison_text import comparison_text
+from simulator.training.verdict import training_verdict
+from simulator.world.results import METRICS, BlockResult
 
 Results = Callable[..., list[BlockResult]]
 Actions = tuple[ActionInfo, ...]

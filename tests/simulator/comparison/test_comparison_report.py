@@ -14,16 +14,16 @@ from typing import Any
 import matplotlib as mpl
 import pytest
 
-from simulator.comparison import ActionInfo, Comparison, compare_results
-from simulator.comparison_guide import COLUMNS, NOTHING_KNOWN, POLICY_NOTES, notes_of
-from simulator.comparison_numbers import MINUS, UNKNOWN, Money, bounds, number
-from simulator.comparison_report import TEMPLATES, comparison_html
-from simulator.comparison_text import comparison_text
-from simulator.line_up import UserPolicy, line_up
-from simulator.paired_intervals import MeanInterval
-from simulator.results import BlockResult
-from simulator.rollout import Setting
+from simulator.comparison.comparison import ActionInfo, Comparison, compare_results
+from simulator.comparison.numbers import MINUS, UNKNOWN, Money, bounds, number
+from simulator.comparison.paired_intervals import MeanInterval
+from simulator.reports.comparison_guide import COLUMNS, NOTHING_KNOWN, POLICY_NOTES, notes_of
+from simulator.reports.comparison_report import TEMPLATES, comparison_html
+from simulator.reports.comparison_text import comparison_text
+from simulator.rollout.rollout import Setting
+from simulator.runs.line_up import UserPolicy, line_up
 from simulator.scenarios import load_scenario
+from simulator.world.results import BlockResult
 
 MARGINS = {"journey": 10.4, "hold": 10.0, "rules": 9.9, "random": 7.0}
 CONTACTS = {"journey": 0.05, "rules": 0.1, "random": 0.6}
@@ -260,7 +260,7 @@ def test_the_terminal_shows_every_policy_best_first_with_its_difference(comparis
 def test_the_template_lies_inside_the_package() -> None:
     import simulator
 
-    assert (Path(simulator.__file__).parent / "templates" / "comparison.html.j2").is_file()
+    assert (Path(simulator.__file__).parent / "reports" / "templates" / "comparison.html.j2").is_file()
     assert Path(simulator.__file__).parent in TEMPLATES.parents
 
 

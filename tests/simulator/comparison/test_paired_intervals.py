@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from simulator.paired_intervals import mean_band, mean_interval
+from simulator.comparison.paired_intervals import mean_band, mean_interval
 
 VALUES = st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=12)
 

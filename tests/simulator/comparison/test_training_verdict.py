@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from simulator.comparison import ActionInfo, Comparison, compare_results
-from simulator.results import BlockResult
-from simulator.training_verdict import BEFORE, training_verdict
+from simulator.comparison.comparison import ActionInfo, Comparison, compare_results
+from simulator.training.verdict import BEFORE, training_verdict
+from simulator.world.results import BlockResult
 
 Compared = Callable[..., Comparison]
 

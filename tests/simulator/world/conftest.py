@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from simulator.rollout import Setting
+    from simulator.rollout.rollout import Setting
     from simulator.world.scene import Scene
 
 
 @pytest.fixture(scope="session")
 def scene_of(setting_of: Callable[..., Setting]) -> Callable[..., Scene]:
     """`scene_of(n, changes)`: n customers on day 0, in neutral moods, everything in stock and at its price."""
-    from simulator.streams import Streams
+    from simulator.world.latent_state import Moods
     from simulator.world.market import Market
-    from simulator.world.moods import Moods
     from simulator.world.population import draw_population
     from simulator.world.scene import Scene
+    from simulator.world.streams import Streams
 
     def make(n: int = 2_000, changes: dict[str, float] | None = None, *, seed: int = 0, **people: object) -> Scene:
         setting = setting_of("baseline", changes)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from orchestrator.config import load_retailer
-from simulator.calibration.company import Company
+from simulator.calibration.fidelity.company import Company
 from simulator.scenarios import load_world
 
 CONFIG = Path(__file__).parents[3] / "configs" / "retail"

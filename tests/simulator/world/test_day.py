@@ -13,7 +13,7 @@ from scipy.special import expit
 from orchestrator.profiles import EVENT_TYPES, EventRows
 
 if TYPE_CHECKING:
-    from simulator.rollout import Setting
+    from simulator.rollout.rollout import Setting
     from simulator.world.day import Day
     from simulator.world.scene import Scene
 
@@ -47,7 +47,7 @@ def of(events: EventRows, kind: str) -> np.ndarray:
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_only_wants_that_were_told_become_events(scene_of: SceneOf, day_of: DayOf, share: float) -> None:
     """Of the same new wants, only the share that is told is seen, each by its own category."""
-    from simulator.world import wants
+    from simulator.world.behaviour import wants
 
     scene = scene_of(4_000, {"wants.stated_share": share, "wants.per_year": 24})
     told = arrived = 0
@@ -98,7 +98,7 @@ def test_a_call_about_what_is_wanted_brings_customers_to_the_store_within_days(
 
 
 def test_who_wants_nothing_any_more_or_has_left_does_not_come_when_called(scene_of: SceneOf) -> None:
-    from simulator.world import associates
+    from simulator.world.behaviour import associates
 
     scene = scene_of(4)
     scene.moods.store_due[:] = [0, 0, 0, 1]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from simulator.streams import Streams
-from simulator.world import site
+from simulator.world.behaviour import site
 from simulator.world.market import YEAR, draw_market
 from simulator.world.scene import Scene
+from simulator.world.streams import Streams
 
 SceneOf = Callable[..., Scene]
 Action = Callable[[str], int]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from simulator.calibration.purchase_process import PurchaseProcess, expected_repeats
-from simulator.world import discounts, shopping
+from simulator.calibration.data.purchase_process import PurchaseProcess, expected_repeats
+from simulator.world.behaviour import discounts, shopping
 from simulator.world.scene import Scene
 
 

@@ -1,0 +1,1 @@
+"""What experiment groups are worth against each other."""

@@ -1,0 +1,167 @@
+"""Reading plain event records into columns, naming the record and field of anything wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from orchestrator.config.event_names import EVENT_TYPES
+from orchestrator.errors import EventError, suggestion
+from orchestrator.ingest.types import NEEDS_CATEGORY, NEEDS_CHANNEL, NEEDS_VALUE, NONE
+from orchestrator.profiles.schema import ProfileSchema
+
+FIELDS = (
+    "event_id",
+    "customer_id",
+    "type",
+    "timestamp",
+    "channel",
+    "category",
+    "value",
+    "quantity",
+    "discount",
+    "attributes",
+)
+CLOCK_TOLERANCE = 86400.0
+MAX_ID = 200
+LARGEST_AMOUNT = 1e12
+AMOUNT_RULE = "a number from 0 to 1e12"
+
+
+def read_records(
+    schema: ProfileSchema, records: Sequence[Mapping[str, Any]], *, now: float | None
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Columns of `Events`, with `customer_id` in place of row numbers.
+
+    Raises:
+        EventError: names the record, the field, the value and the fix.
+    """
+    latest = math.inf if now is None else now + CLOCK_TOLERANCE
+    names = {"type": EVENT_TYPES, "channel": schema.channels, "category": schema.categories}
+    codes = {kind: {name: i for i, name in enumerate(known)} for kind, known in names.items()}
+    columns: dict[str, list[Any]] = {name: [] for name in FIELDS[:-1]}
+    stated: list[tuple[int, int, float]] = []
+    for i, record in enumerate(records):
+        reader = _Record(i, record)
+        for name in ("event_id", "customer_id"):
+            columns[name].append(reader.identifier(name))
+        columns["timestamp"].append(reader.timestamp(latest))
+        for name, known in codes.items():
+            columns[name].append(reader.code(name, known))
+        for name in ("value", "quantity", "discount"):
+            columns[name].append(reader.amount(name))
+        stated += ((i, code, value) for code, value in reader.attributes(schema))
+    arrays: dict[str, np.ndarray[Any, Any]] = {
+        name: np.array(values, dtype=_dtype(name)) for name, values in columns.items()
+    }
+    arrays["attribute_event"] = np.array([event for event, _, _ in stated], dtype=np.int64)
+    arrays["attribute"] = np.array([code for _, code, _ in stated], dtype=np.int64)
+    arrays["attribute_value"] = np.array([value for _, _, value in stated], dtype=np.float64)
+    return arrays
+
+
+def attribute_code(schema: ProfileSchema, name: str, value: Any) -> tuple[int, float]:
+    """Code of an attribute, and its value as a number: the index of a named value, or itself.
+
+    Raises:
+        EventError: no such attribute or value.
+    """
+    if name not in schema.attributes:
+        raise EventError(f"attributes.{name} is not known; {suggestion(name, schema.attributes)}")
+    attribute, code = schema.attributes[name], list(schema.attributes).index(name)
+    if attribute.values:
+        if value not in attribute.values:
+            raise EventError(f"attributes.{name} = {value!r}: not known; {suggestion(value, attribute.values)}")
+        return code, float(attribute.values.index(value))
+    if not _is_amount(value):
+        raise EventError(f"attributes.{name} = {value!r}: must be {AMOUNT_RULE}")
+    return code, float(value)
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_AMOUNT
+
+
+def _dtype(name: str) -> type:
+    if name in ("event_id", "customer_id"):
+        return object
+    return np.int64 if name in ("type", "channel", "category") else np.float64
+
+
+class _Record:
+    """One record being read; every refusal names it."""
+
+    def __init__(self, index: int, record: Mapping[str, Any]) -> None:
+        self._index = index
+        if not isinstance(record, Mapping):
+            raise EventError(f"record {index}: is a {type(record).__name__}; give an object with {', '.join(FIELDS)}")
+        for name in record:
+            if name not in FIELDS:
+                raise self._error(str(name), f"is not a field; {suggestion(name, FIELDS)}")
+        self._record = record
+
+    def _error(self, name: str, what: str) -> EventError:
+        return EventError(f"record {self._index}: {name} {what}")
+
+    def _required(self, name: str) -> Any:
+        if (value := self._record.get(name)) is None:
+            raise self._error(name, "is missing; every event needs it")
+        return value
+
+    def identifier(self, name: str) -> str:
+        value = self._required(name)
+        if not isinstance(value, str) or not value.strip() or len(value) > MAX_ID:
+            raise self._error(name, f"= {value!r}: must be a text of 1 to {MAX_ID} characters")
+        return value
+
+    def timestamp(self, latest: float) -> float:
+        value = self._required("timestamp")
+        fix = "must be ISO 8601 with a zone, such as '2026-11-22T09:30:00+01:00'"
+        try:
+            moment = datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise self._error("timestamp", f"= {value!r}: {fix}") from None
+        if moment.tzinfo is None:
+            raise self._error("timestamp", f"= {value!r}: has no zone; it {fix}")
+        if moment.timestamp() < 0:
+            raise self._error("timestamp", f"= {value!r}: lies before 1970; check the sender's clock")
+        if moment.timestamp() > latest:
+            raise self._error("timestamp", f"= {value!r}: lies more than a day ahead; check the sender's clock")
+        return moment.timestamp()
+
+    def code(self, name: str, known: Mapping[str, int]) -> int:
+        value = self._required(name) if name == "type" else self._record.get(name)
+        if value is None:
+            kind = self._record["type"]
+            if kind in {"channel": NEEDS_CHANNEL, "category": NEEDS_CATEGORY}[name]:
+                raise self._error(name, f"is missing; a {kind!r} event needs it ({suggestion('', known)})")
+            return NONE
+        if not isinstance(value, str) or value not in known:
+            raise self._error(name, f"= {value!r}: not known; {suggestion(value, known)}")
+        return known[value]
+
+    def amount(self, name: str) -> float:
+        value = self._record.get(name)
+        if value is None:
+            kind = self._record["type"]
+            if name == "value" and kind in NEEDS_VALUE:
+                raise self._error(name, f"is missing; a {kind!r} event needs the money it moved")
+            return 0.0
+        if not _is_amount(value):
+            raise self._error(name, f"= {value!r}: must be {AMOUNT_RULE}")
+        return float(value)
+
+    def attributes(self, schema: ProfileSchema) -> list[tuple[int, float]]:
+        given = self._record.get("attributes")
+        if given is None:
+            return []
+        if not isinstance(given, Mapping):
+            raise self._error("attributes", f"= {given!r}: must map names to values")
+        try:
+            return [attribute_code(schema, name, value) for name, value in given.items()]
+        except EventError as error:
+            raise EventError(f"record {self._index}: {error}") from None

@@ -1,0 +1,1 @@
+"""What is written and read back: facts, decisions, contacts, identities, stock and administrators' acts."""

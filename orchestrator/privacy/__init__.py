@@ -1,0 +1,1 @@
+"""What is held about a customer: where, taken along, and erased."""

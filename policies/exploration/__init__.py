@@ -1,0 +1,1 @@
+"""From scores to a distribution, and from a distribution to a draw."""

@@ -1,0 +1,1 @@
+"""Learning from logs and from counterfactual effects, and the baselines to beat."""

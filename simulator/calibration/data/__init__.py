@@ -1,0 +1,1 @@
+"""Real customers read and measured."""

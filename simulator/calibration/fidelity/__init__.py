@@ -1,0 +1,1 @@
+"""Simulated customers held against real ones."""

@@ -1,0 +1,1 @@
+"""The world's numbers fitted to real customers."""

@@ -1,0 +1,1 @@
+"""The simulator's commands of `journey`."""

@@ -1,0 +1,1 @@
+"""Figures, text and pages of comparisons and trainings, and their place in MLflow."""

@@ -1,0 +1,1 @@
+"""Many blocks on many cores or machines, kept on disk and resumed."""

@@ -1,0 +1,1 @@
+"""Training in simulation: gather, learn, evaluate, again and again."""

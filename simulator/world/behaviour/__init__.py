@@ -1,0 +1,1 @@
+"""One module per behaviour of customers and associates."""
