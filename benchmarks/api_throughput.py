@@ -43,8 +43,8 @@ from orchestrator.api.middleware.connections import BoundedProtocol
 from orchestrator.api.models.decisions import DecisionRequest, DecisionResponse
 from orchestrator.api.models.events import EventsRequest
 from orchestrator.api.serve import tune_process
-from orchestrator.config import load_retailer
 from orchestrator.decision.core import DecisionCore
+from orchestrator.load import load_retailer
 from orchestrator.profiles import ProfileSchema
 from orchestrator.serving.service import ServiceSettings
 from policies.learning.baselines import RandomPolicy

@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from orchestrator.config import OUTCOMES, ContactPolicy, Retailer, load_retailer
+from orchestrator.config import OUTCOMES, ContactPolicy, Retailer
 from orchestrator.eligibility import ContactHistory, ContactMoment, ContactRules, CustomerZones, OutcomeHistory
 from orchestrator.eligibility.eligible_actions import Reason
+from orchestrator.load import load_retailer
 
 N, FACTS, OUTCOMES_EACH, LOOPED, REPEATS = 10_000, 30, 10, 200, 7
 DAY, NOW = 86400.0, 1.78e9

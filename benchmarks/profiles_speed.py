@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from orchestrator.config import load_retailer
+from orchestrator.load import load_retailer
 from orchestrator.profiles import EVENT_TYPES, Events, ProfileSchema, apply, features
 
 N, CUSTOMERS, REPEATS = 1_000_000, 100_000, 3

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.profiles_speed import SPAN, START, random_events
-from orchestrator.config import load_retailer
 from orchestrator.decision.core import DecisionCore
+from orchestrator.load import load_retailer
 from orchestrator.profiles import ProfileSchema, apply
 from policies.arrays import Float64Array, IntArray
 from policies.vw.feature_space import FeatureSpace

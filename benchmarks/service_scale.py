@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.api_throughput import CONCURRENCY, ROOT, _exchange, _request
-from orchestrator.config import load_retailer
+from orchestrator.load import load_retailer
 from orchestrator.profiles import ProfileSchema
 from orchestrator.storage.database import open_database
 from tests.api_keys import make_key

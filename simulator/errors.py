@@ -11,8 +11,10 @@ SimulatorError
 
 from __future__ import annotations
 
+from orchestrator.errors import OrchestratorError
 
-class SimulatorError(Exception):
+
+class SimulatorError(OrchestratorError):
     """Anything this package refuses to do; the message says what was wrong, where, and the fix."""
 
 

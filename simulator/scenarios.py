@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
-from orchestrator.config import HOLD, Action, Retailer, load_retailer
+from orchestrator.config import HOLD, Action, Retailer
 from orchestrator.config.models import Settings
 from orchestrator.config.reading import read_file
 from orchestrator.errors import suggestion
+from orchestrator.load import load_retailer
 from simulator.errors import ScenarioError
 from simulator.world.day import moment
 from simulator.world.settings import WorldSettings

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -22,9 +24,25 @@ ALLOWED_IN = {
     "starlette": ("orchestrator/api/",),
     "uvicorn": ("orchestrator/api/",),
     "httpx2": ("orchestrator/client/",),
-    "simulator": ("simulator/", "orchestrator/cli/"),
+    "simulator": ("simulator/",),
     "orchestrator": ("orchestrator/", "simulator/"),
 }
+# The order in which data flows: a place may import those before it and itself, never one after it.
+ORDER = {
+    "policies": (
+        *("errors", "arrays", "whole_files", "hashing", "actions", "feedback", "policy", "policy_directory"),
+        *("policy_check", "fingerprint", "exploration", "vw", "evaluation", "learning", "registry", "review"),
+    ),
+    "orchestrator": (
+        *("database_urls", "errors", "config", "ingest", "profiles", "eligibility", "load", "decision", "storage"),
+        *("log", "access", "audit", "privacy", "experiments", "serving", "importers", "api", "client", "cli"),
+    ),
+    "simulator": (
+        *("errors", "world", "scenarios", "rollout", "runs", "comparison", "training", "reports", "calibration"),
+        *("envs", "exports", "cli"),
+    ),
+}
+MOST_MODULES = 15
 
 
 def modules() -> list[str]:
@@ -67,14 +85,68 @@ def test_a_module_imports_only_what_its_place_allows(path: str) -> None:
         ("policies/x.py", "if TYPE_CHECKING:\n    import orchestrator"),
         ("policies/review/x.py", "import mlflow.tracking as t"),
         ("orchestrator/x.py", "from simulator import response"),
-        ("orchestrator/service/x.py", "import fastapi"),
+        ("orchestrator/serving/x.py", "import fastapi"),
         ("orchestrator/cli/x.py", "import ray"),
+        ("orchestrator/cli/x.py", "def f():\n    from simulator.runs.cluster import run"),
         ("simulator/x.py", "from joblib import load"),
         ("policies/x.py", "import importlib\nimportlib.import_module('orchestrator.cli')"),
     ],
 )
 def test_the_check_sees_forbidden_imports_wherever_they_hide(path: str, source: str) -> None:
     assert len(broken_rules(path, source)) == 1
+
+
+def place(module: str) -> str:
+    """Which entry of ORDER a module, given by its path, belongs to."""
+    return Path(module).with_suffix("").parts[1]
+
+
+def imported_modules(path: str) -> set[str]:
+    """Paths of our own modules that a module names in an import, wherever it stands."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        named = []
+        if isinstance(node, ast.Import):
+            named = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            submodules = {alias.name: module_path(f"{node.module}.{alias.name}") for alias in node.names}
+            found |= {module for module in submodules.values() if module}
+            if not all(submodules.values()):
+                named = [str(node.module)]
+        found |= {module for name in named if (module := module_path(name))}
+    return found - {path}
+
+
+def module_path(name: str) -> str | None:
+    """Path of one of our own modules by its dotted name."""
+    if name.split(".", maxsplit=1)[0] not in PACKAGES:
+        return None
+    path = name.replace(".", "/")
+    return next((p for p in (f"{path}.py", f"{path}/__init__.py") if (ROOT / p).is_file()), None)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_follow_the_order_of_folders(package: str) -> None:
+    order = ("__init__", *ORDER[package])
+    paths = [path for path in modules() if path.startswith(f"{package}/")]
+    assert {place(path) for path in paths} == set(order)
+    backwards = [
+        f"{path} imports {target}"
+        for path in paths
+        for target in imported_modules(path)
+        if target.startswith(f"{package}/") and order.index(place(target)) > order.index(place(path))
+    ]
+    assert backwards == []
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    """Nor do deferred ones, and those for types only."""
+    TopologicalSorter({path: imported_modules(path) for path in modules()}).prepare()
+
+
+def test_a_folder_can_be_looked_over() -> None:
+    sizes = Counter(str(Path(path).parent) for path in modules())
+    assert {folder: n for folder, n in sizes.items() if n > MOST_MODULES} == {}
 
 
 def loaded_by(code: str, *packages: str) -> list[str]:

@@ -10,9 +10,9 @@ import numpy as np
 from sqlalchemy import Connection
 
 from orchestrator.ingest.types import NONE
+from orchestrator.log.decided import decided_from
 from orchestrator.log.facts import read_decided, read_events_of
 from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
-from orchestrator.serving.handlers.recording import decided_from
 from orchestrator.storage.tables import Row
 from policies.arrays import Float64Array
 

@@ -29,7 +29,8 @@ def check(
 
     Example: journey config check configs/retail
     """
-    from orchestrator.config import config_table, load_retailer
+    from orchestrator.config import config_table
+    from orchestrator.load import load_retailer
     from orchestrator.serving.service import Service, ServiceSettings
     from policies.vw.files import load_policy
 

@@ -31,7 +31,7 @@ def upgrade(config: ConfigOption = Path("configs/retail"), database: DatabaseOpt
 
     Example: journey db upgrade --config configs/retail
     """
-    from orchestrator.storage.database import upgrade_database
+    from orchestrator.log.upgrading import upgrade_database
 
     found, now = upgrade_database(retailer_at(config, database).serving.database)
     before = "empty" if found is None else f"schema {found}"
@@ -115,7 +115,7 @@ def raw(config: ConfigOption = Path("configs/retail"), database: DatabaseOption 
 
 def retailer_at(config: Path, database: str | None) -> Retailer:
     """A retailer's configuration, with another database if one is given."""
-    from orchestrator.config import load_retailer
+    from orchestrator.load import load_retailer
 
     given = {} if database is None else {"JOURNEY__SERVING__DATABASE": database}
     return load_retailer(config, environment={**os.environ, **given})

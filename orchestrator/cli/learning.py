@@ -19,16 +19,20 @@ from orchestrator.cli.options import (
     other_models,
     terminal,
 )
-from orchestrator.cli.threads import one_thread
 from policies.registry.store import CHAMPION, DEFAULT_MODEL
 
-SIMULATED = "In simulation (--scenario)"
-ON_LOGS_ONLY = ("config", "reward", "split", "name")
-IN_SIMULATION_ONLY = (
-    *("iterations", "customers", "days", "block_size", "seed", "evaluate_customers", "evaluate_days", "workers"),
-    *("address", "out", "resume", "line_up", "warm_start"),
-)
-FEWEST_DAYS = 80  # that a simulated customer and its twin live (`simulator.rollout.twins.WHOLE`)
+FeedbackOption = Annotated[
+    Path | None, typer.Option("--log", help="Learn from a feedback log, made by `journey import`.")
+]
+TrainingConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="Retailer's configuration, whose training.yaml says how to learn; default: none."),
+]
+TrainedModelOption = Annotated[
+    str, typer.Option("--model", help="Name of the registered policy; default: training.yaml's, or journey-SCENARIO.")
+]
+SplitOption = Annotated[float | None, typer.Option(help="Share of customers to learn from; default: training.yaml's.")]
+RunNameOption = Annotated[str, typer.Option(help="Run name; default: the log's directory name.")]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,162 +41,32 @@ if TYPE_CHECKING:
 
 
 def train_command(
-    context: typer.Context,
-    log: Annotated[
-        Path | None, typer.Option("--log", help="Learn from a feedback log, made by `journey import`.")
-    ] = None,
-    scenario: Annotated[
-        str | None, typer.Option("--scenario", help="Or learn in simulation: name of a scenario, or a .yaml file.")
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", help="Retailer's configuration, whose training.yaml says how to learn; default: none."
-        ),
-    ] = None,
+    log: LogOption,
+    config: TrainingConfigOption = None,
     store: StoreOption = DEFAULT_STORE,
-    model: Annotated[
-        str,
-        typer.Option("--model", help="Name of the registered policy; default: training.yaml's, or journey-SCENARIO."),
-    ] = "",
+    model: TrainedModelOption = "",
     reward: RewardOption = "",
-    split: Annotated[
-        float | None, typer.Option(help="Share of customers to learn from; default: training.yaml's.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="Run name; default: the log's directory name.")] = "",
-    iterations: Annotated[
-        int, typer.Option(min=1, help="Times to gather, learn and evaluate.", rich_help_panel=SIMULATED)
-    ] = 6,
-    customers: Annotated[
-        int, typer.Option(min=1, help="New customers to learn from, per iteration.", rich_help_panel=SIMULATED)
-    ] = 20_000,
-    days: Annotated[
-        int | None,
-        typer.Option(
-            min=1,  # the plan says why 80, and how many a scenario that changes needs
-            help=f"Days they live, {FEWEST_DAYS} or more; default: 120 after the last change of the scenario.",
-            rich_help_panel=SIMULATED,
-        ),
-    ] = None,
-    block_size: Annotated[
-        int, typer.Option(min=1, help="Customers per block, the unit of work.", rich_help_panel=SIMULATED)
-    ] = 5_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every population.", rich_help_panel=SIMULATED)] = 0,
-    evaluate_customers: Annotated[
-        int, typer.Option(min=1, help="Customers held out to evaluate on.", rich_help_panel=SIMULATED)
-    ] = 10_000,
-    evaluate_days: Annotated[int, typer.Option(min=1, help="Days those live.", rich_help_panel=SIMULATED)] = 90,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Cores; default: all. With 1, Ray is not started.", rich_help_panel=SIMULATED),
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster to join.", rich_help_panel=SIMULATED)
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            file_okay=False,
-            help="Folder that keeps iterations; default: data/training/SCENARIO.",
-            rich_help_panel=SIMULATED,
-        ),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the training in --out.", rich_help_panel=SIMULATED)
-    ] = False,
-    line_up: Annotated[
-        Path | None,
-        typer.Option(
-            "--line-up",
-            file_okay=False,
-            help="Where the trained policies are put in the end; default: data/policies/SCENARIO.",
-            rich_help_panel=SIMULATED,
-        ),
-    ] = None,
-    warm_start: Annotated[
-        str | None,
-        typer.Option(
-            "--warm-start",
-            help="Begin with the weights of a policy directory, a version or an alias.",
-            rich_help_panel=SIMULATED,
-        ),
-    ] = None,
+    split: SplitOption = None,
+    name: RunNameOption = "",
 ) -> None:
-    """Learn a policy from a log or in simulation, judge it, log MLflow runs and register it.
+    """Learn a policy from a log, judge it on customers it did not learn from, log an MLflow run and register it.
 
-    From a log, it is judged on customers it did not learn from. In simulation, every iteration gathers, learns,
-    evaluates on customers held out and registers a version, with its verdict on the card and report.html in its run.
-
-    The champion of a model is the version that `journey serve --model NAME` serves. The first version of a model
-    becomes champion whatever its verdict; each later one becomes challenger, and serves nobody until a reviewer
-    promotes it with `journey promote VERSION --model NAME`. Promoting an older version rolls back.
+    Training in simulation needs the simulator: pip install 'journey-orchestrator[simulate]'.
 
     Example: journey train --log data/hillstrom --reward visit
-
-    journey train --scenario baseline --iterations 6
     """
-    _check_mode(context, log=log, scenario=scenario)
-    if log is not None:
-        _train_on_log(log, config=config, store=store, model=model, reward=reward, split=split, name=name)
-        return
-    assert scenario is not None  # noqa: S101 - checked above
-    one_thread()
-    from policies.registry.store import Store
-    from simulator.cli.training import train_in_simulation
-    from simulator.training.plan import TrainingPlan, days_for
-
-    train_in_simulation(
-        scenario,
-        lambda world: TrainingPlan(
-            iterations=iterations,
-            customers=customers,
-            days=days_for(world) if days is None else days,
-            block_size=block_size,
-            seed=seed,
-            evaluation_customers=evaluate_customers,
-            evaluation_days=evaluate_days,
-        ),
-        out=out,
-        resume=resume,
-        start=lambda model: _find_policy(warm_start, store=store, model=model) if warm_start else None,
-        workers=workers,
-        address=address,
-        line_up=line_up,
-        store=Store(store),
-        model=model,
-    )
+    train_on_log(log, config=config, store=store, model=model, reward=reward, split=split, name=name)
 
 
-def _check_mode(context: typer.Context, *, log: Path | None, scenario: str | None) -> None:
-    """One of the two ways to train, and only its own options.
-
-    Raises:
-        PolicyError: both or none, or an option of the other way.
-    """
-    from policies.errors import PolicyError
-
-    if (log is None) == (scenario is None):
-        raise PolicyError(
-            "train needs exactly one of --log (a feedback log, made by `journey import`) and --scenario (in "
-            "simulation; `journey scenarios` lists them)"
-        )
-    mode, foreign = ("--log", IN_SIMULATION_ONLY) if log is not None else ("--scenario", ON_LOGS_ONLY)
-    sources = {name: context.get_parameter_source(name) for name in foreign}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    if given:
-        other = "--scenario" if log is not None else "--log"
-        option = given[0].replace("_", "-")
-        raise PolicyError(f"--{option} belongs to {other} and does nothing with {mode}; leave it out")
-
-
-def _train_on_log(
+def train_on_log(
     log: Path, *, config: Path | None, store: Path, model: str, reward: str, split: float | None, name: str
 ) -> None:
+    """Learn from a feedback log; arguments as the options of `journey train`."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from orchestrator.cli.settings import training_settings
-    from orchestrator.config import load_retailer
     from orchestrator.config.models import Training
+    from orchestrator.load import load_retailer
     from policies.evaluation.league_text import league_text
     from policies.feedback import LoggedFeedback
     from policies.learning.training import train
@@ -260,7 +134,7 @@ def evaluate_command(
     from policies.whole_files import write_whole
 
     feedback = LoggedFeedback.load(log)
-    policies = {name: _find_policy(name, store=store, model=model) for name in policy}
+    policies = {name: find_policy(name, store=store, model=model) for name in policy}
     share = _common_split(policies, split)
     learn, judge = feedback.with_reward(reward or feedback.reward_name).split(share)
     found: dict[str, Policy] = {}
@@ -351,7 +225,12 @@ def _common_split(policies: Mapping[str, VWPolicy], split: float | None) -> floa
     return wanted.pop() if wanted else DEFAULT_SPLIT
 
 
-def _find_policy(name: str, *, store: Path, model: str) -> VWPolicy:
+def find_policy(name: str, *, store: Path, model: str) -> VWPolicy:
+    """The policy of an alias, a version number or a directory.
+
+    Raises:
+        RegistryError: there is none.
+    """
     from policies.errors import RegistryError
     from policies.registry.store import Store
     from policies.vw.files import load_policy

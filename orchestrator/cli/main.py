@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,14 +17,9 @@ from orchestrator.cli.importing import import_app
 from orchestrator.cli.keys import keys_app
 from orchestrator.cli.learning import evaluate_command, promote_command, replay_command, train_command
 from orchestrator.cli.lifting import lift_command
-from orchestrator.cli.running import demo_command, serve_command, ui_command
+from orchestrator.cli.running import serve_command, ui_command
 from orchestrator.errors import OrchestratorError
 from policies.errors import PolicyError
-from simulator.cli.ablating import ablate_command
-from simulator.cli.calibrating import calibrate_command, fidelity_command
-from simulator.cli.comparing import compare_command
-from simulator.cli.simulating import scenarios_command, simulate_command
-from simulator.errors import SimulatorError
 
 app = typer.Typer(
     name="journey",
@@ -59,29 +56,34 @@ app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("replay")(replay_command)
 app.command("promote")(promote_command)
-app.command("scenarios")(scenarios_command)
-app.command("simulate")(simulate_command)
-app.command("compare")(compare_command)
-app.command("ablate")(ablate_command)
-app.command("calibrate")(calibrate_command)
-app.command("fidelity")(fidelity_command)
 app.command("lift")(lift_command)
 app.command("serve")(serve_command)
 app.command("audit")(audit_command)
 app.command("ui")(ui_command)
-app.command("demo")(demo_command)
 
 
 def main() -> None:
     """Run the command; an error we understand is one message on stderr and exit code 2."""
     try:
-        app()
-    except (OrchestratorError, PolicyError, SimulatorError) as error:
+        _with_commands_of_other_packages()()
+    except (OrchestratorError, PolicyError) as error:
         _refuse(str(error))
     except OSError as error:
         if error.filename is None:
             raise
         _refuse(f"{error.filename}: {error.strerror}")
+
+
+@cache
+def _with_commands_of_other_packages() -> typer.Typer:
+    """The app, and what entry points of `journey.commands` add: functions that return commands by name.
+
+    A command of a name that is there already takes its place.
+    """
+    for entry in entry_points(group="journey.commands"):
+        for name, command in entry.load()().items():
+            app.command(name)(command)
+    return app
 
 
 def _refuse(message: str) -> NoReturn:

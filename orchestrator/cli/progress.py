@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
@@ -13,11 +13,52 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from simulator.runs.cluster import RunProgress
-    from simulator.training.training import PhaseProgress
-
 STOPPED = 130  # exit code after Ctrl-C, as shells have it
 _UNITS = {"gather": "customer-days/s", "learn": "twins/s", "evaluate": "customer-days/s"}
+
+
+class PhaseProgress(Protocol):
+    """How far one phase of a training's iteration is."""
+
+    @property
+    def iteration(self) -> int:
+        """Number of the iteration."""
+
+    @property
+    def name(self) -> str:
+        """What the phase does."""
+
+    @property
+    def phase(self) -> str:
+        """`gather`, `learn` or `evaluate`."""
+
+    @property
+    def done(self) -> int:
+        """Units of the phase that are done."""
+
+    @property
+    def total(self) -> int:
+        """Units of the phase."""
+
+
+class RunProgress(Protocol):
+    """How far a run of many blocks is."""
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that are finished."""
+
+    @property
+    def all_blocks(self) -> int:
+        """Blocks of the run."""
+
+    @property
+    def customer_days(self) -> int:
+        """Days of customers that are lived."""
+
+    @property
+    def all_customer_days(self) -> int:
+        """Days of customers of the run."""
 
 
 class ProgressBars:

@@ -1,4 +1,4 @@
-"""`journey serve`, `ui`, `demo`: things that run until told to stop."""
+"""`journey serve`, `ui`: things that run until told to stop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORE, ModelOption, SeedOption, StoreOption, other_models
+from orchestrator.cli.options import DEFAULT_STORE, ModelOption, StoreOption, other_models
 from policies.registry.store import CHAMPION, DEFAULT_MODEL, Store
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="Directory of the retailer's configuration.")]
@@ -32,8 +32,8 @@ def serve_command(
     Example: journey serve --config configs/hillstrom --port 8080
     """
     from orchestrator.api.serve import serve
-    from orchestrator.config import load_retailer
     from orchestrator.errors import OrchestratorError
+    from orchestrator.load import load_retailer
     from orchestrator.serving.policy_watcher import NoChampionError
     from orchestrator.serving.service import ServiceSettings
     from policies.vw.files import load_policy
@@ -67,39 +67,12 @@ def ui_command(
     """
     from policies.registry.ui import MlflowUI
 
-    _stop_on_sigterm()
+    stop_on_sigterm()
     with MlflowUI(store, port=port, model=model) as ui:
         for name, link in ui.links.items():
             typer.echo(f"{name:9} {link}")
         typer.echo("Ctrl-C stops it.")
         ui.wait()
-
-
-def demo_command(
-    exit_: Annotated[bool, typer.Option("--exit", help="Stop when the decisions are printed, for scripts.")] = False,
-    folder: Annotated[
-        Path,
-        typer.Option(
-            help="Where the demo keeps its training, report and database; those of an earlier demo are made anew."
-        ),
-    ] = Path("data/demo"),
-    store: StoreOption = DEFAULT_STORE,
-    seed: SeedOption = 0,
-) -> None:
-    """Train on simulated customers, compare seven policies, serve the trained one: the whole path in a few minutes.
-
-    Two iterations learn from 10,000 simulated customers each. Then 6,000 others live 90 days under each of seven
-    policies, which gives report.html. In the end the API is started and asked about ten real households.
-
-    Every iteration is a version of the model journey-demo, kept apart from what `journey serve` follows unless told
-    --model journey-demo. The last one becomes its champion whatever the comparison says: a demo shows its own policy.
-
-    Example: journey demo --exit
-    """
-    from simulator.cli.demo import run_demo
-
-    _stop_on_sigterm()
-    run_demo(folder, store=store, stop=exit_, seed=seed)
 
 
 def _without_champion(store: Store, *, model: str) -> str:
@@ -109,7 +82,7 @@ def _without_champion(store: Store, *, model: str) -> str:
     return f"{make}; {other}" if other else make
 
 
-def _stop_on_sigterm() -> None:
+def stop_on_sigterm() -> None:
     """A polite kill ends the servers started here too, as Ctrl-C does."""
 
     def interrupt(number: int, frame: object) -> None:  # noqa: ARG001

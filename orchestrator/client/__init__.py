@@ -4,7 +4,8 @@ Needs the extra `client` (httpx2). Every call can be repeated safely, and is, as
 in the end is in the error, to be repeated later.
 """
 
-from orchestrator.client.calls import Call, Retries
+from orchestrator.client.call import Call
+from orchestrator.client.calls import Retries
 from orchestrator.client.clients import AsyncJourneyClient, JourneyClient
 from orchestrator.client.errors import JourneyError, RefusedError, UnreachableError, UnreadableError
 

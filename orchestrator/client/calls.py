@@ -8,10 +8,10 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypedDict, TypeVar, Unpack
+from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.api.models.decisions import (
     BatchDecision,
@@ -23,15 +23,14 @@ from orchestrator.api.models.decisions import (
 from orchestrator.api.models.outcomes import FactsResponse
 from orchestrator.api.models.problems import Problem
 from orchestrator.api.models.stock import StockResponse
+from orchestrator.client.call import IDEMPOTENCY_KEY, Answer, Call
 from orchestrator.client.errors import RefusedError
 
-Answer = TypeVar("Answer", bound=BaseModel)
 BatchLine = BatchDecision | BatchRefusal
 Fact = Mapping[str, Any]
 
 # Nothing was done, or what was done will be answered again; later it may work.
 AGAIN = frozenset({429, 502, 503, 504})
-_KEY = "Idempotency-Key"
 _LINE: TypeAdapter[BatchLine] = TypeAdapter(BatchLine)
 
 
@@ -65,30 +64,15 @@ class Retries:
         return drawn + (asked or 0.0)
 
 
-@dataclass(frozen=True)
-class Call(Generic[Answer]):
-    """One request, which can be sent again as it is."""
+def result_of(call: Call[Answer], status: int, content: bytes) -> Answer:
+    """What an answer to a call says.
 
-    method: str
-    path: str
-    answer: type[Answer]
-    body: bytes | None = None
-    headers: Mapping[str, str] | None = None
-
-    @property
-    def key(self) -> str | None:
-        """The idempotency key it is sent under, if it has one."""
-        return (self.headers or {}).get(_KEY)
-
-    def result(self, status: int, content: bytes) -> Answer:
-        """What an answer says.
-
-        Raises:
-            RefusedError: the API refused.
-        """
-        if status == 200:
-            return self.answer.model_validate_json(content)
-        raise RefusedError(problem_of(status, content))
+    Raises:
+        RefusedError: the API refused.
+    """
+    if status == 200:
+        return call.answer.model_validate_json(content)
+    raise RefusedError(problem_of(status, content))
 
 
 class Situation(TypedDict, total=False):
@@ -187,7 +171,7 @@ def problem_of(status: int, content: bytes) -> Problem:
 def _with_body(method: str, path: str, body: Any, answer: type[Answer], *, key: str | None = None) -> Call[Answer]:
     headers = {"Content-Type": "application/json"}
     if key is not None:
-        headers[_KEY] = key
+        headers[IDEMPOTENCY_KEY] = key
     return Call(method, path, answer, json.dumps(body, default=_plain).encode(), headers)
 
 

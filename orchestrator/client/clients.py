@@ -17,7 +17,8 @@ from orchestrator.api.models.decisions import DecisionRecord, DecisionResponse, 
 from orchestrator.api.models.outcomes import FactsResponse
 from orchestrator.api.models.stock import StockResponse
 from orchestrator.client import calls
-from orchestrator.client.calls import AGAIN, Answer, Asked, BatchLine, Call, Fact, Retries, Situation
+from orchestrator.client.call import Answer, Call
+from orchestrator.client.calls import AGAIN, Asked, BatchLine, Fact, Retries, Situation
 from orchestrator.client.errors import JourneyError, RefusedError, UnreachableError, UnreadableError
 
 BATCH = "/v1/decisions/batch"
@@ -184,7 +185,7 @@ class JourneyClient(_Client):
                     time.sleep(self._wait(call.path, attempt, error))
                     continue
                 if answer.status_code not in AGAIN:
-                    return call.result(answer.status_code, answer.content)
+                    return calls.result_of(call, answer.status_code, answer.content)
                 time.sleep(self._wait(call.path, attempt, answer))
         raise AssertionError("the last attempt returns or raises")
 
@@ -262,7 +263,7 @@ class AsyncJourneyClient(_Client):
                     await asyncio.sleep(self._wait(call.path, attempt, error))
                     continue
                 if answer.status_code not in AGAIN:
-                    return call.result(answer.status_code, answer.content)
+                    return calls.result_of(call, answer.status_code, answer.content)
                 await asyncio.sleep(self._wait(call.path, attempt, answer))
         raise AssertionError("the last attempt returns or raises")
 

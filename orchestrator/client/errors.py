@@ -8,12 +8,10 @@ JourneyError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.api.models.problems import Problem
-
-if TYPE_CHECKING:
-    from orchestrator.client.calls import Call
+from orchestrator.client.call import Call
 
 
 class JourneyError(Exception):

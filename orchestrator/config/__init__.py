@@ -3,7 +3,7 @@
 from orchestrator.config.catalogue import HOLD, Action, Catalogue
 from orchestrator.config.contact_policy import Cap, ContactPolicy, MinGap, QuietHours, Scope, StoreHours, Suppression
 from orchestrator.config.event_names import EventNames
-from orchestrator.config.load import Retailer, configs_dir, load_retailer
+from orchestrator.config.files import configs_dir, read_retailer
 from orchestrator.config.models import (
     OUTCOMES,
     Attribute,
@@ -18,6 +18,7 @@ from orchestrator.config.models import (
     Serving,
     Training,
 )
+from orchestrator.config.retailer import Retailer
 from orchestrator.config.table import config_table
 from orchestrator.errors import ConfigError
 
@@ -49,5 +50,5 @@ __all__ = [
     "Training",
     "config_table",
     "configs_dir",
-    "load_retailer",
+    "read_retailer",
 ]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 from orchestrator.config.models import ActionTemplate, CatalogFile, Channel
 from orchestrator.errors import ConfigError
 from policies.actions import ActionFeature, ActionSet, PairFeature
-
-if TYPE_CHECKING:
-    from orchestrator.profiles.schema import ProfileSchema
 
 ANY = "any"
 
@@ -78,18 +74,18 @@ class Catalogue:
         """Action ids in column order."""
         return tuple(action.id for action in self.actions)
 
-    def action_set(self, schema: ProfileSchema) -> ActionSet:
-        """The actions as a policy sees them.
+    def action_set(self, columns: Sequence[str]) -> ActionSet:
+        """The actions as a policy sees them, given the names of the customer features.
 
         Features in namespace `A`: id, channel, intent, subject, discount (share) and effort (tens of
         associate minutes), so that a new action borrows from its relatives. Look-ups in namespace `P`:
         this customer's traces of the action's own category and channel. `hold` has only its id.
 
         Raises:
-            ConfigError: `schema` lacks a column an action looks up (it is another retailer's).
+            ConfigError: a column that an action looks up is missing (they are another retailer's).
         """
         pairs = tuple(tuple(_pairs(action)) for action in self.actions)
-        missing = sorted({p.column for of_action in pairs for p in of_action} - set(schema.columns))
+        missing = sorted({p.column for of_action in pairs for p in of_action} - set(columns))
         if missing:
             raise ConfigError(
                 [f"the profile schema has no column {column!r}; build it from the same retailer" for column in missing]

@@ -1,4 +1,4 @@
-"""What must agree between `contacts.yaml` and the other files, and what an action's conditions may name."""
+"""What must agree between `contacts.yaml` and the other files."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orchestrator.config.catalogue import Catalogue, expand_template
+from orchestrator.config.catalogue import Catalogue
 from orchestrator.config.contact_policy import Cap, ContactPolicy, MinGap, Suppression
-from orchestrator.config.models import ActionTemplate, CatalogFile, Channel
-from orchestrator.errors import ExpressionError, suggestion
-
-if TYPE_CHECKING:
-    from orchestrator.config.load import Retailer
+from orchestrator.config.models import Channel
+from orchestrator.errors import suggestion
 
 
 def contact_problems(
@@ -43,32 +39,6 @@ def contact_problems(
     if catalogue is not None:
         for place, rule in scoped:
             yield from _scope_problems(f"{path}: {place}", rule, channels, catalogue)
-
-
-def condition_problems(path: Path, file: CatalogFile, retailer: Retailer) -> Iterator[str]:
-    """Sentences about content fields and targeting expressions of `catalog.yaml` that name what is not there."""
-    for i, template in enumerate(file.actions):
-        place = f"{path}: actions[{i}] ({template.id})"
-        for field in template.requires:
-            if field not in retailer.profiles.content_fields:
-                hint = suggestion(field, retailer.profiles.content_fields)
-                yield f"{place}.requires: {field!r} is not among content_fields of profiles.yaml; {hint}"
-        if template.targeting is not None:
-            yield from dict.fromkeys(
-                f"{place}.targeting = {template.targeting!r}: {problem}" for problem in _targeting(template, retailer)
-            )
-
-
-def _targeting(template: ActionTemplate, retailer: Retailer) -> Iterator[str]:
-    from orchestrator.eligibility.expressions import Expression
-    from orchestrator.eligibility.targeting import target_names
-
-    names = target_names(retailer)
-    for action in expand_template(template, retailer.catalogue.categories, retailer.channels):
-        try:
-            Expression.parse(action.targeting, names=names)
-        except ExpressionError as error:
-            yield str(error)
 
 
 def _scoped(policy: ContactPolicy) -> list[tuple[str, Cap | MinGap | Suppression]]:

@@ -10,7 +10,7 @@ from orchestrator.database_urls import without_passwords
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from orchestrator.config.load import Retailer
+    from orchestrator.config.retailer import Retailer
 
 
 def config_table(retailer: Retailer) -> Table:

@@ -69,7 +69,7 @@ class DecisionCore:
         self.schema = schema
         self.context = ContextSchema.from_retailer(retailer)
         self.columns = schema.columns + self.context.columns
-        self.actions = retailer.catalogue.action_set(schema)
+        self.actions = retailer.catalogue.action_set(schema.columns)
         self._catalogue = retailer.catalogue.actions
         self._rules = EligibilityRules(retailer, schema)
         self._targeting = Targeting(retailer, schema)

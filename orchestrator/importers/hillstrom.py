@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from orchestrator.config import configs_dir, load_retailer
+from orchestrator.config import configs_dir
 from orchestrator.errors import DataImportError, suggestion
+from orchestrator.load import load_retailer
 from orchestrator.profiles import ContextSchema, Events, Profiles, ProfileSchema
 from policies.arrays import Float64Array, StrArray
 from policies.feedback import LoggedFeedback
@@ -55,7 +56,7 @@ def import_hillstrom(file: Path) -> LoggedFeedback:
     customer = np.array([f"hillstrom-{row}" for row in table["row"]], dtype=object)
     profiles = Profiles(schema)
     profiles.apply(_history(schema, table, customer))
-    actions = retailer.catalogue.action_set(schema)
+    actions = retailer.catalogue.action_set(schema.columns)
     arm = table["segment"].map({segment: actions.index(action) for segment, action in ARMS.items()})
     outcomes = {name: table[name].to_numpy(np.float64) for name in ("visit", "conversion", "spend")}
     n = len(table)

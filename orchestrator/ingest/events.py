@@ -12,7 +12,7 @@ from orchestrator.config.event_names import EVENT_TYPES
 from orchestrator.errors import EventError, suggestion
 from orchestrator.ingest.records import attribute_code, read_records
 from orchestrator.ingest.types import NONE
-from orchestrator.profiles.schema import ProfileSchema
+from orchestrator.ingest.vocabulary import EventVocabulary
 from policies.arrays import BoolArray, Float64Array, IntArray, StrArray
 
 
@@ -109,7 +109,7 @@ class Events(EventRows):
         quantity: float | Float64Array = 0.0,
         discount: float | Float64Array = 0.0,
         attributes: Mapping[str, Sequence[str | float | None]] | None = None,
-        schema: ProfileSchema | None = None,
+        schema: EventVocabulary | None = None,
     ) -> Events:
         """Events from whole columns; a single type, code or number is repeated for all n.
 
@@ -145,7 +145,7 @@ class Events(EventRows):
 
     @classmethod
     def from_records(
-        cls, schema: ProfileSchema, records: Sequence[Mapping[str, Any]], *, now: float | None = None
+        cls, schema: EventVocabulary, records: Sequence[Mapping[str, Any]], *, now: float | None = None
     ) -> Events:
         """Events from plain records, as channels send them.
 
@@ -227,7 +227,7 @@ def type_code(name: str) -> int:
     return EVENT_TYPES.index(name)
 
 
-def _stated(attributes: Mapping[str, Sequence[str | float | None]], schema: ProfileSchema) -> dict[str, Any]:
+def _stated(attributes: Mapping[str, Sequence[str | float | None]], schema: EventVocabulary) -> dict[str, Any]:
     """The attribute columns of `Events`."""
     stated = [
         (event, *attribute_code(schema, name, value))

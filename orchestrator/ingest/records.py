@@ -12,7 +12,7 @@ import numpy as np
 from orchestrator.config.event_names import EVENT_TYPES
 from orchestrator.errors import EventError, suggestion
 from orchestrator.ingest.types import NEEDS_CATEGORY, NEEDS_CHANNEL, NEEDS_VALUE, NONE
-from orchestrator.profiles.schema import ProfileSchema
+from orchestrator.ingest.vocabulary import EventVocabulary
 
 FIELDS = (
     "event_id",
@@ -33,7 +33,7 @@ AMOUNT_RULE = "a number from 0 to 1e12"
 
 
 def read_records(
-    schema: ProfileSchema, records: Sequence[Mapping[str, Any]], *, now: float | None
+    schema: EventVocabulary, records: Sequence[Mapping[str, Any]], *, now: float | None
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Columns of `Events`, with `customer_id` in place of row numbers.
 
@@ -64,7 +64,7 @@ def read_records(
     return arrays
 
 
-def attribute_code(schema: ProfileSchema, name: str, value: Any) -> tuple[int, float]:
+def attribute_code(schema: EventVocabulary, name: str, value: Any) -> tuple[int, float]:
     """Code of an attribute, and its value as a number: the index of a named value, or itself.
 
     Raises:
@@ -155,7 +155,7 @@ class _Record:
             raise self._error(name, f"= {value!r}: must be {AMOUNT_RULE}")
         return float(value)
 
-    def attributes(self, schema: ProfileSchema) -> list[tuple[int, float]]:
+    def attributes(self, schema: EventVocabulary) -> list[tuple[int, float]]:
         given = self._record.get("attributes")
         if given is None:
             return []

@@ -18,6 +18,7 @@ from typing import Any
 
 from orchestrator.config import Retailer
 from orchestrator.errors import EventError
+from orchestrator.ingest.events import Events
 from orchestrator.ingest.identifiers import fitting_id
 from orchestrator.ingest.link import Link
 from orchestrator.ingest.raw import RawMessage
@@ -25,7 +26,7 @@ from orchestrator.ingest.records import MAX_ID
 from orchestrator.ingest.segment_products import Categories, goods_of, shared_category
 from orchestrator.ingest.segment_times import happened
 from orchestrator.ingest.segment_traits import Traits
-from orchestrator.profiles import Events, ProfileSchema
+from orchestrator.ingest.vocabulary import EventVocabulary
 
 SOURCE = "segment"
 KINDS = ("identify", "track", "page", "screen", "group", "alias")
@@ -77,7 +78,7 @@ class _Reading:
 class SegmentReader:
     """Translates for one retailer."""
 
-    def __init__(self, retailer: Retailer, schema: ProfileSchema) -> None:
+    def __init__(self, retailer: Retailer, schema: EventVocabulary) -> None:
         names = retailer.events
         self._schema = schema
         self._tracks = names.tracks_of(retailer.channels)

@@ -11,7 +11,7 @@ from orchestrator.config.contact_policy import time_zone
 from orchestrator.config.event_names import ALWAYS_STATED, EventNames
 from orchestrator.errors import EventError
 from orchestrator.ingest.records import attribute_code
-from orchestrator.profiles import ProfileSchema
+from orchestrator.ingest.vocabulary import EventVocabulary
 
 _LONGEST_TEXT = 100
 
@@ -37,7 +37,7 @@ class Said:
 class Traits:
     """How traits are understood; those without a use here are left out, and not kept."""
 
-    schema: ProfileSchema
+    schema: EventVocabulary
     content_fields: tuple[str, ...]
     names: EventNames
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from orchestrator.ingest.link import Link
+from orchestrator.log.decided import Decided, decided_from
 from orchestrator.log.facts import read_decided
 from orchestrator.privacy.erasing import erase_customer
 from orchestrator.profiles import ProfileSchema
@@ -17,7 +18,7 @@ from orchestrator.serving.handlers.deciding import Decider
 from orchestrator.serving.handlers.identity import Identities, MovedError, Whose, lock_customers
 from orchestrator.serving.handlers.merging import merge_customers
 from orchestrator.serving.handlers.profiles_batch import ProfilesBatch
-from orchestrator.serving.handlers.recording import Decided, decided_from, record_events, record_outcomes, record_raw
+from orchestrator.serving.handlers.recording import record_events, record_outcomes, record_raw
 from orchestrator.serving.handlers.stock import record_stock
 from orchestrator.serving.jobs import (
     Answer,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +11,9 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from orchestrator.log.administrators import AuditEntry, log_act, this_user
 from orchestrator.storage.dialects import dialect_named, dialect_of
 from orchestrator.storage.errors import StorageError
 from orchestrator.storage.migrating import found_version, migrate, require_current
-from orchestrator.storage.tables import SCHEMA_VERSION
 from policies.whole_files import whole_file
 
 # Reads leave the single write lock of SQLite alone: `engine.execution_options(**READ_ONLY)`.
@@ -55,7 +52,7 @@ def open_database(url: str, *, create: bool = True, answers_within: float = math
         StorageError: the URL is not usable, or the database cannot be opened.
         SchemaError: it was made by another version of this program.
     """
-    with _opened(url, create=create, answers_within=answers_within) as engine, engine.begin() as connection:
+    with opening_engine(url, create=create, answers_within=answers_within) as engine, engine.begin() as connection:
         dialect_of(connection).lock_schema(connection)
         found = found_version(connection)
         if found is None and create:
@@ -63,31 +60,6 @@ def open_database(url: str, *, create: bool = True, answers_within: float = math
         else:
             require_current(_there(found))
     return engine
-
-
-def upgrade_database(url: str) -> tuple[int | None, int]:
-    """Bring the tables of a database up to date, all or nothing.
-
-    Returns:
-        The schema found, none if it was empty, and the schema it has now.
-
-    Raises:
-        StorageError: the URL is not usable, or the database cannot be opened.
-        SchemaError: it was made by a newer version of this program.
-    """
-    with _opened(url) as engine, engine.begin() as connection:
-        dialect_of(connection).lock_schema(connection)
-        found = found_version(connection)
-        if found is None or found < SCHEMA_VERSION:
-            migrate(connection, found=found)
-            before = "empty" if found is None else f"schema {found}"
-            log_act(
-                connection, AuditEntry(time.time(), this_user(), "database upgraded", f"{before} -> {SCHEMA_VERSION}")
-            )
-        else:
-            require_current(found)
-    engine.dispose()
-    return found, SCHEMA_VERSION
 
 
 def back_up_database(url: str, target: Path) -> None:
@@ -98,7 +70,7 @@ def back_up_database(url: str, target: Path) -> None:
     """
     if target.exists():
         raise StorageError(f"{target} exists; give the backup another name")
-    with _opened(url, create=False) as engine:
+    with opening_engine(url, create=False) as engine:
         with engine.begin() as connection:
             _there(found_version(connection))
         engine.dispose()
@@ -113,7 +85,7 @@ def _there(found: int | None) -> int:
 
 
 @contextmanager
-def _opened(url: str, *, create: bool = True, answers_within: float = math.inf) -> Iterator[Engine]:
+def opening_engine(url: str, *, create: bool = True, answers_within: float = math.inf) -> Iterator[Engine]:
     """An engine whose errors inside the block name the database; it is disposed of after one."""
     parsed = read_url(url)
     if parsed.drivername == "sqlite":

@@ -42,7 +42,7 @@ def calibrate_command(
 
     Example: journey calibrate --data ../shared/data --check
     """
-    from orchestrator.config import load_retailer
+    from orchestrator.load import load_retailer
     from simulator.calibration.data.data import check_folder
     from simulator.calibration.fit.world_file import differences, write_world
     from simulator.calibration.fit.world_fit import fit_world
@@ -80,7 +80,7 @@ def fidelity_command(
 
     Example: journey fidelity --data ../shared/data --out data/fidelity
     """
-    from orchestrator.config import load_retailer
+    from orchestrator.load import load_retailer
     from simulator.calibration.data.data import check_folder
     from simulator.calibration.fidelity.company import Company
     from simulator.calibration.fidelity.fidelity import measure_fidelity

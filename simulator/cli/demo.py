@@ -21,8 +21,8 @@ from rich.console import Console
 
 from orchestrator.cli.options import of_model, terminal
 from orchestrator.cli.progress import progress_bars
-from orchestrator.config import load_retailer
 from orchestrator.importers.complete_journey import import_complete_journey
+from orchestrator.load import load_retailer
 from orchestrator.profiles import Events
 from policies.registry.store import CHAMPION, RegisteredPolicy, Store
 from policies.registry.tracking import Tracker

@@ -29,7 +29,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from orchestrator.config.load import configs_dir
+from orchestrator.config import configs_dir
 from orchestrator.errors import suggestion
 from orchestrator.profiles.features import LARGEST
 from policies.arrays import BoolArray, Float32Array, Float64Array

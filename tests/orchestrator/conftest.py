@@ -20,8 +20,9 @@ import httpx2
 import pytest
 
 from orchestrator.api.app import create_app
-from orchestrator.config import ContactPolicy, Retailer, load_retailer
+from orchestrator.config import ContactPolicy, Retailer
 from orchestrator.decision.core import DecisionCore
+from orchestrator.load import load_retailer
 from orchestrator.profiles import ProfileSchema
 from orchestrator.serving.service import ServiceSettings
 from policies.learning.baselines import RandomPolicy
@@ -145,7 +146,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from orchestrator.api.serve import serve
-from orchestrator.config import ContactPolicy, load_retailer
+from orchestrator.config import ContactPolicy
+from orchestrator.load import load_retailer
 from orchestrator.decision.core import DecisionCore
 from orchestrator.profiles import ProfileSchema
 from orchestrator.serving.service import ServiceSettings

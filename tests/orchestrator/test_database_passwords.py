@@ -14,10 +14,10 @@ import pytest
 import structlog
 
 from orchestrator.api.serve import configure_logging
-from orchestrator.config import load_retailer
 from orchestrator.config.table import config_table
 from orchestrator.database_urls import without_passwords
 from orchestrator.errors import OrchestratorError
+from orchestrator.load import load_retailer
 from orchestrator.storage.database import open_database
 
 RETAIL = Path(__file__).parents[2] / "configs" / "retail"

@@ -21,8 +21,8 @@ import httpx2
 import numpy as np
 import pytest
 
-from orchestrator.config import load_retailer
 from orchestrator.decision.core import DecisionCore
+from orchestrator.load import load_retailer
 from orchestrator.profiles import ProfileSchema
 from orchestrator.storage.database import open_database
 from policies.feedback import MONEY, LoggedFeedback

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 import numpy as np
 from sqlalchemy import Connection
@@ -13,7 +12,7 @@ from sqlalchemy import Connection
 from orchestrator.config.models import DELIVERY
 from orchestrator.ingest.raw import RawMessage
 from orchestrator.ingest.types import NEEDS_CHANNEL, NONE
-from orchestrator.log.decision_schema import Layout
+from orchestrator.log.decided import Decided
 from orchestrator.log.facts import (
     known_events,
     known_outcomes,
@@ -29,39 +28,6 @@ from orchestrator.serving.jobs import EventsJob, OutcomesJob, Recorded
 from orchestrator.storage.tables import Row, raw_events
 from orchestrator.storage.tables import events as events_table
 from orchestrator.storage.tables import outcomes as outcomes_table
-
-
-@dataclass(frozen=True)
-class Decided:
-    """What an outcome needs to know of its decision.
-
-    Attributes:
-        customer_id: whose.
-        channel: of its results, empty for `hold`.
-        slots: how many results it has.
-        contact: which of them is in the ledger of contacts, if any is; from 1.
-    """
-
-    customer_id: str
-    channel: str
-    slots: int
-    contact: int
-
-
-def decided_from(rows: Mapping[str, tuple[str, str, int, str | None]]) -> dict[str, Decided]:
-    """From the rows of `read_decided`."""
-    layouts = {body: Layout.from_json("", body) for body in {row[1] for row in rows.values()}}
-    return {
-        decision_id: _decided(customer, layouts[body], [a for a, _ in json.loads(slots)] if slots else [action])
-        for decision_id, (customer, body, action, slots) in rows.items()
-    }
-
-
-def _decided(customer_id: str, layout: Layout, chosen: Sequence[int]) -> Decided:
-    actions = [layout.actions[a] for a in chosen]
-    # Layouts of before there were several results do not say which count, and have one.
-    contact = next((slot for slot, action in enumerate(actions, start=1) if action.counted), 1)
-    return Decided(customer_id, actions[0].channel, len(actions), contact)
 
 
 def record_events(

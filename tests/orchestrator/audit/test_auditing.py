@@ -374,7 +374,7 @@ def test_what_cannot_be_repeated_is_counted_and_is_no_fault(logged):
 
 
 def learned_again(version):
-    from orchestrator.config import load_retailer
+    from orchestrator.load import load_retailer
     from tests.orchestrator.conftest import ROOT
 
     retailer = load_retailer(ROOT / "configs" / "retail", environment={})

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cli.learning import FEWEST_DAYS
 from orchestrator.cli.options import of_model
+from simulator.cli.training import FEWEST_DAYS
 from simulator.rollout.twins import WHOLE
 
 

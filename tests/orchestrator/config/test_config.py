@@ -13,7 +13,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from orchestrator.config import ConfigError, ContactPolicy, Retailer, config_table, configs_dir, load_retailer
+from orchestrator.config import ConfigError, ContactPolicy, Retailer, config_table, configs_dir
+from orchestrator.load import load_retailer
 from orchestrator.profiles import ProfileSchema
 from policies.actions import ActionFeature
 
@@ -75,7 +76,7 @@ def test_templates_expand_over_categories_and_inherit_the_channels_cost(retail: 
 
 
 def test_a_policy_sees_shared_features_and_the_actions_own_category_and_channel(retail: Retailer) -> None:
-    actions = retail.catalogue.action_set(ProfileSchema.from_retailer(retail))
+    actions = retail.catalogue.action_set(ProfileSchema.from_retailer(retail).columns)
     assert actions.ids == retail.catalogue.ids
     assert actions.features[0] == (ActionFeature("A", "action=hold", 1.0),)
     assert actions.pairs[0] == ()
@@ -95,7 +96,7 @@ def test_a_policy_sees_shared_features_and_the_actions_own_category_and_channel(
 def test_an_action_set_needs_its_own_retailers_schema(retail: Retailer) -> None:
     other = ProfileSchema.from_retailer(load_retailer(CONFIGS / "hillstrom", environment={}))
     with pytest.raises(ConfigError, match=r"no column 'buy\.home'.*same retailer"):
-        retail.catalogue.action_set(other)
+        retail.catalogue.action_set(other.columns)
 
 
 def test_a_retailer_cannot_be_changed(retail: Retailer) -> None:

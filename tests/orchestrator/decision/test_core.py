@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.config import OUTCOMES, Retailer, load_retailer
+from orchestrator.config import OUTCOMES, Retailer
 from orchestrator.config.catalogue import Action
 from orchestrator.decision.core import BLOCK, DRAW_STREAM, DecisionCore, Decisions, id_words
 from orchestrator.eligibility import (
@@ -25,6 +25,7 @@ from orchestrator.eligibility import (
 )
 from orchestrator.eligibility.eligible_actions import Reason
 from orchestrator.errors import ContextError
+from orchestrator.load import load_retailer
 from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
 from policies.actions import ActionSet
 from policies.errors import FeatureError

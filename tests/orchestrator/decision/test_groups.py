@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from orchestrator.config import ConfigError, Groups, load_retailer
+from orchestrator.config import ConfigError, Groups
 from orchestrator.decision.groups import Assignment, Experiment, Group
+from orchestrator.load import load_retailer
 from policies.actions import ActionSet
 from policies.learning.baseline_files import save_baseline
 from policies.learning.baselines import BusinessRules, RandomPolicy

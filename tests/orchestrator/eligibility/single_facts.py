@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from orchestrator.config import OUTCOMES, ContactPolicy, load_retailer
+from orchestrator.config import OUTCOMES, ContactPolicy
 from orchestrator.config.catalogue import Action
 from orchestrator.eligibility import ContactHistory, ContactMoment, ContactRules, CustomerZones, OutcomeHistory
 from orchestrator.eligibility.eligible_actions import Reason
+from orchestrator.load import load_retailer
 
 RETAIL = load_retailer(Path(__file__).parents[3] / "configs" / "retail", environment={})
 IDS = RETAIL.catalogue.ids

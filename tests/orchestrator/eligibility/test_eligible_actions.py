@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.config import Retailer, load_retailer
+from orchestrator.config import Retailer
 from orchestrator.eligibility.eligible_actions import EligibilityRules, Reason
 from orchestrator.errors import ContextError
+from orchestrator.load import load_retailer
 from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema, consent
 
 RETAIL = load_retailer(Path(__file__).parents[3] / "configs" / "retail", environment={})

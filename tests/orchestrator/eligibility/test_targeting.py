@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.config import Retailer, load_retailer
+from orchestrator.config import Retailer
 from orchestrator.eligibility import Targeting
+from orchestrator.load import load_retailer
 from orchestrator.profiles import ContextSchema, Events, Profiles, ProfileSchema, features
 
 RETAIL = load_retailer(Path(__file__).parents[3] / "configs" / "retail", environment={})

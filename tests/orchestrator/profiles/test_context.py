@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.config import load_retailer
+from orchestrator.load import load_retailer
 from orchestrator.profiles import ContextError, ContextSchema
 
 CONFIGS = Path(__file__).parents[3] / "configs"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.config import ConfigError, load_retailer
+from orchestrator.config import ConfigError
+from orchestrator.load import load_retailer
 from orchestrator.profiles import (
     EVENT_TYPES,
     EventError,

@@ -14,7 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select
 
 from orchestrator.log.facts import keep_layout, write_rows
-from orchestrator.storage.database import READ_ONLY, open_database, read_url, upgrade_database
+from orchestrator.log.upgrading import upgrade_database
+from orchestrator.storage.database import READ_ONLY, open_database, read_url
 from orchestrator.storage.errors import SchemaError, StorageError
 from orchestrator.storage.tables import SCHEMA_VERSION, decisions, layouts, metadata, outcomes
 from tests.database_rows import TO_SCHEMA_1, change, read_rows

@@ -9,7 +9,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import NullPool, create_engine, insert
 
-from orchestrator.storage.database import read_url, upgrade_database
+from orchestrator.log.upgrading import upgrade_database
+from orchestrator.storage.database import read_url
 from orchestrator.storage.tables import events, identities
 from tests.database_rows import read_rows
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from orchestrator.cli import main
-from orchestrator.config import load_retailer
+from orchestrator.load import load_retailer
 from simulator.calibration.fidelity import fidelity_report
 from simulator.calibration.fidelity.fidelity import Fidelity, Row, read_fidelity_file
 from simulator.calibration.fidelity.fidelity_text import fidelity_text, verdict

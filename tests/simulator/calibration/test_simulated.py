@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.config import load_retailer
+from orchestrator.load import load_retailer
 from simulator.calibration.data.daily_trips import fit_rhythm, rhythm_of
 from simulator.calibration.data.data import Orders
 from simulator.calibration.data.purchase_process import (

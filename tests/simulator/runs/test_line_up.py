@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.config import load_retailer
 from orchestrator.decision.core import DecisionCore
+from orchestrator.load import load_retailer
 from orchestrator.profiles import ProfileSchema
 from policies.actions import ActionSet
 from policies.errors import ContractError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.config import load_retailer
+from orchestrator.load import load_retailer
 from simulator.calibration.fidelity.company import Company
 from simulator.scenarios import load_world
 

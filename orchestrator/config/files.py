@@ -1,22 +1,20 @@
-"""Loading a retailer: every file, the environment's overrides, then what must agree between files."""
+"""Reading a retailer: every file, the environment's overrides, then what must agree between files."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.config.catalogue import ANY, HOLD, Catalogue
-from orchestrator.config.contact_checks import condition_problems, contact_problems
+from orchestrator.config.contact_checks import contact_problems
 from orchestrator.config.contact_policy import ContactPolicy
 from orchestrator.config.event_names import EventNames, event_name_problems
 from orchestrator.config.models import (
     ActionTemplate,
     CatalogFile,
-    Channel,
     ChannelsFile,
     Goals,
     ProfileSettings,
@@ -25,6 +23,7 @@ from orchestrator.config.models import (
     Training,
 )
 from orchestrator.config.reading import Override, Read, overrides_of, read_file
+from orchestrator.config.retailer import Retailer
 from orchestrator.errors import ConfigError, suggestion
 
 Model = TypeVar("Model", bound=Settings)
@@ -41,35 +40,10 @@ FILES: dict[str, type[Settings]] = {
 OPTIONAL = ("contacts", "events")
 
 
-@dataclass(frozen=True)
-class Retailer:
-    """One retailer's checked configuration.
+def read_retailer(directory: Path, *, environment: Mapping[str, str] | None = None) -> tuple[Retailer, CatalogFile]:
+    """Read one retailer's directory, and the catalogue's templates as they stand there.
 
-    Attributes:
-        directory: where it was read from.
-        catalogue: the actions, `hold` first, and the categories.
-        channels: by name; their order is the order of channel codes.
-        goals: what outcomes are worth.
-        serving: the HTTP service.
-        training: how policies are learned.
-        profiles: what is remembered about customers.
-        contacts: how often, when and after what they may be contacted.
-        events: what events of other systems mean.
-    """
-
-    directory: Path
-    catalogue: Catalogue
-    channels: Mapping[str, Channel]
-    goals: Goals
-    serving: Serving
-    training: Training
-    profiles: ProfileSettings
-    contacts: ContactPolicy = field(default_factory=ContactPolicy)
-    events: EventNames = field(default_factory=EventNames)
-
-
-def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = None) -> Retailer:
-    """Read one retailer's directory.
+    `orchestrator.load.load_retailer` checks the conditions of its actions, too.
 
     Any value can be overridden from the environment: `JOURNEY__SERVING__PORT=9000` sets `port` in
     `serving.yaml`; the parts after the prefix are the file, then the keys (a number indexes a list),
@@ -141,7 +115,7 @@ def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = No
         and catalogue
     ):
         raise ConfigError(problems)
-    retailer = Retailer(
+    return Retailer(
         directory=directory,
         catalogue=catalogue,
         channels=channels.model.channels,
@@ -151,11 +125,7 @@ def load_retailer(directory: Path, *, environment: Mapping[str, str] | None = No
         profiles=profiles.model,
         contacts=contacts.model,
         events=events.model,
-    )
-    # Last, for what a condition may name is known only once everything else is.
-    if problems := list(condition_problems(directory / "catalog.yaml", catalog.model, retailer)):
-        raise ConfigError(problems)
-    return retailer
+    ), catalog.model
 
 
 def configs_dir() -> Path:
