@@ -12,6 +12,7 @@ _NEW_OF_DECISIONS = ("group_name", "experiment", "rules", "events_until", "stock
 # Makes an empty database of today one of before there were migrations.
 TO_SCHEMA_1 = (
     "DROP TABLE alembic_version",
+    "DROP TABLE rebuilt_customers",
     "DROP TABLE raw_events",
     "DROP TABLE stock",
     "DROP TABLE identities",

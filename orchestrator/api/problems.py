@@ -178,6 +178,11 @@ _REFUSALS: dict[type[service.ServiceError], tuple[int, str, str]] = {
         "storage-unavailable",
         "check the disk and locks, then try again",
     ),
+    service.OtherConfigurationError: (
+        503,
+        "other-configuration",
+        "restart the server with the configuration `journey db rebuild` was run with, then send the request again",
+    ),
 }
 
 # What to do about each kind of pydantic error; anything else is told to look at the API's documentation.

@@ -68,7 +68,7 @@ def check_database(engine: Engine, schema: ProfileSchema, *, sample: int) -> Dat
         faults += _aliases_with_profiles(connection)
         other = customers.c.layout != schema.fingerprint
         if count := connection.execute(select(func.count()).select_from(customers).where(other)).scalar_one():
-            faults.append(f"customers: {count} profiles of another configuration")
+            faults.append(f"customers: {count} profiles of another configuration; run `journey db rebuild`")
             return DatabaseCheck(rows=rows, replayed=0, faults=tuple(faults))
         chosen = sample_customers(connection, sample)
         faults += _unlike_their_events(connection, schema, chosen)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
 
+from orchestrator.ingest.records import is_known
 from orchestrator.ingest.types import NONE
 from orchestrator.log.decided import decided_from
 from orchestrator.log.facts import read_decided, read_events_of
 from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
 from orchestrator.storage.tables import Row
-from policies.arrays import Float64Array
+from policies.arrays import BoolArray, Float64Array
 
 
 def replay(connection: Connection, schema: ProfileSchema, customer_ids: Sequence[str]) -> Profiles:
@@ -31,10 +33,31 @@ def events_of(connection: Connection, schema: ProfileSchema, customer_ids: Seque
 
 def replayed(connection: Connection, schema: ProfileSchema, rows: Sequence[Row]) -> Events:
     """The events as they were applied, from their bodies; those made from outcomes know channel and value only."""
+    return read_back(connection, schema, rows).events
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """n events as far as a configuration knows what they name; the log may be older than it.
+
+    Attributes:
+        events: what an event names that the configuration does not have is not there.
+        unknown: whose channel or category is such a name; bool (n,).
+        other: attributes of each event that are of no profile: texts, and names and values the configuration lacks.
+    """
+
+    events: Events
+    unknown: BoolArray
+    other: Sequence[Mapping[str, Any]]
+
+
+def read_back(connection: Connection, schema: ProfileSchema, rows: Sequence[Row]) -> ReadBack:
+    """Events from their rows, as `replayed` does, and what of them the configuration does not know."""
     bodies = [json.loads(row["body"]) for row in rows]
     decided = decided_from(read_decided(connection, [b["decision_id"] for b in bodies if "outcome_id" in b]))
     columns: dict[str, list[int]] = {"channel": [], "category": []}
     stated: dict[str, list[str | float | None]] = {name: [None] * len(rows) for name in schema.attributes}
+    unknown, other = np.zeros(len(rows), dtype=bool), []
     codes = {
         "channel": {name: i for i, name in enumerate(schema.channels)},
         "category": {name: i for i, name in enumerate(schema.categories)},
@@ -45,11 +68,14 @@ def replayed(connection: Connection, schema: ProfileSchema, rows: Sequence[Row])
             body = {"value": body.get("value"), "channel": of.channel if of else None}  # noqa: PLW2901
         for name, known in codes.items():
             columns[name].append(known.get(body.get(name), NONE))
-        for name, value in (body.get("attributes") or {}).items():
-            if name in stated:  # others are texts, and no part of profiles
-                stated[name][i] = value
+            unknown[i] |= columns[name][i] == NONE and bool(body.get(name))
+        attributes = body.get("attributes") or {}
+        mine = {n: v for n, v in attributes.items() if n in stated and is_known(schema.attributes[n], v)}
+        for name, value in mine.items():
+            stated[name][i] = value
+        other.append({name: value for name, value in attributes.items() if name not in mine})
         bodies[i] = body
-    return Events.from_columns(
+    events = Events.from_columns(
         schema=schema,
         customer_id=np.array([row["customer_id"] for row in rows], dtype=object),
         event_id=np.array([row["event_id"] for row in rows], dtype=object),
@@ -62,6 +88,7 @@ def replayed(connection: Connection, schema: ProfileSchema, rows: Sequence[Row])
         quantity=_amounts(bodies, "quantity"),
         discount=_amounts(bodies, "discount"),
     )
+    return ReadBack(events, unknown, other)
 
 
 def _amounts(bodies: Sequence[Mapping[str, Any]], name: str) -> Float64Array:

@@ -25,6 +25,9 @@ def check(
 ) -> None:
     """Check every file, and what the files point at, as `journey serve` does; print the expanded catalogue.
 
+    No database is opened. One that was used with other categories, channels, attributes or half-lives needs
+    `journey db rebuild` before servers can start with these.
+
     Environment variables override settings: JOURNEY__SERVING__PORT=9000 journey config check
 
     Example: journey config check configs/retail

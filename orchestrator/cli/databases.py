@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import terminal
+from orchestrator.cli.progress import stoppable
 from orchestrator.database_urls import without_passwords
 
 if TYPE_CHECKING:
@@ -19,7 +21,11 @@ if TYPE_CHECKING:
 
     from orchestrator.config import Retailer
 
-db_app = typer.Typer(help="Upgrade, back up, check and look into the database of a service.", no_args_is_help=True)
+db_app = typer.Typer(
+    help="Upgrade, rebuild, back up, check and look into the database of a service.", no_args_is_help=True
+)
+
+_GOES_ON = "the profiles are as before; `journey db rebuild` goes on where it stopped"
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="Directory of the retailer's configuration.")]
 DatabaseOption = Annotated[str | None, typer.Option("--database", help="Database URL; default: serving.yaml's.")]
@@ -36,6 +42,43 @@ def upgrade(config: ConfigOption = Path("configs/retail"), database: DatabaseOpt
     found, now = upgrade_database(retailer_at(config, database).serving.database)
     before = "empty" if found is None else f"schema {found}"
     typer.echo(f"schema {now}, already up to date" if found == now else f"{before} -> schema {now}")
+
+
+@db_app.command("rebuild")
+def rebuild(config: ConfigOption = Path("configs/retail"), database: DatabaseOption = None) -> None:
+    """Make all profiles anew from the logged events, after the configuration has changed; all or nothing.
+
+    Servers of the configuration of before may go on meanwhile; at its end they refuse all requests, and those of the
+    new configuration can start. Stopped at any moment and started again, it goes on.
+
+    Example: journey db rebuild --config configs/retail
+    """
+    from orchestrator.audit.rebuilding import rebuild_profiles
+    from orchestrator.cli.progress import progress_bars
+    from orchestrator.log.administrators import this_user
+
+    began = time.monotonic()
+    retailer = retailer_at(config, database)
+    with database_at(config, database) as engine, progress_bars(terminal()) as bars, stoppable(hint=_GOES_ON):
+        done = rebuild_profiles(
+            engine,
+            retailer,
+            who=this_user(),
+            clock=time.time,
+            progress=lambda done, total: bars.steps("customers", done=done, total=total),
+        )
+    if not done.customers:
+        typer.echo("all profiles are of this configuration already")
+        return
+    if done.found:
+        typer.echo(f"{done.found:,} customers had been done by a rebuild that was interrupted")
+    seconds = time.monotonic() - began
+    typer.echo(f"rebuilt {done.customers:,} customers from {done.events:,} events in {seconds:.1f} s")
+    if done.unknown:
+        typer.echo(
+            f"{done.unknown:,} events name a channel, category, attribute or value that the configuration does not "
+            "have; that part of them counts for nothing"
+        )
 
 
 @db_app.command("backup")

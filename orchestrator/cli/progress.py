@@ -89,6 +89,10 @@ class ProgressBars:
         """One bar for things done one after the other."""
         self._show(what, what, what, done=done, total=total, unit=f"{what}/s")
 
+    def steps(self, what: str, *, done: int, total: int) -> None:
+        """As `count`, of things nobody prints a line about."""
+        self.count(what, done=done, total=total)
+
     def _show(self, under_way: str, bar: str, name: str, *, done: int, total: int, unit: str) -> None:
         if under_way != self._under_way:
             for task in self._tasks.values():
@@ -117,6 +121,7 @@ class ProgressLines:
         self._say, self._clock = say, clock
         self._began = 0.0
         self._under_way = ""
+        self._tenth = -1
 
     def phase(self, now: PhaseProgress, *, about: str = "") -> None:
         """Arguments as `ProgressBars.phase`."""
@@ -140,6 +145,13 @@ class ProgressLines:
 
     def count(self, what: str, *, done: int, total: int) -> None:
         """Nothing: whoever counts prints a line per thing."""
+
+    def steps(self, what: str, *, done: int, total: int) -> None:
+        """A line when things begin to be done one after the other, and at each tenth of them."""
+        tenth = 10 * done // total if total else 10
+        if tenth != self._tenth:
+            self._tenth = tenth
+            self._say(f"{what}: {done:,} of {total:,}")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.config.event_names import EVENT_TYPES
+from orchestrator.config.models import Attribute
 from orchestrator.errors import EventError, suggestion
 from orchestrator.ingest.types import NEEDS_CATEGORY, NEEDS_CHANNEL, NEEDS_VALUE, NONE
 from orchestrator.ingest.vocabulary import EventVocabulary
@@ -80,6 +81,11 @@ def attribute_code(schema: EventVocabulary, name: str, value: Any) -> tuple[int,
     if not _is_amount(value):
         raise EventError(f"attributes.{name} = {value!r}: must be {AMOUNT_RULE}")
     return code, float(value)
+
+
+def is_known(attribute: Attribute, value: Any) -> bool:
+    """Whether the attribute can have the value."""
+    return value in attribute.values if attribute.values else _is_amount(value)
 
 
 def _is_amount(value: Any) -> bool:

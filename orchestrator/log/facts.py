@@ -48,8 +48,23 @@ def read_states(connection: Connection, customer_ids: Sequence[str]) -> dict[str
 
 
 def write_states(connection: Connection, *, new: Sequence[Row], changed: Sequence[Row]) -> None:
-    """Write whole customer rows: `new` ones are added, `changed` ones replaced."""
-    dialect_of(connection).write_states(connection, new=new, changed=changed)
+    """Write whole customer rows: `new` ones are added, `changed` ones replaced.
+
+    What a rebuild under way has made of these customers is out of date, and goes.
+    """
+    d = dialect_of(connection)
+    d.write_states(connection, new=new, changed=changed)
+    ids = d.listed([row["customer_id"] for row in (*new, *changed)])
+    connection.exec_driver_sql(f"DELETE FROM rebuilt_customers WHERE customer_id {d.among}", (ids,))
+
+
+def read_profile_layout(connection: Connection) -> str | None:
+    """Digest of the profile columns of the customers' states; none while there is no customer.
+
+    Every transaction leaves all of them with one, so that of the first customer tells.
+    """
+    query = "SELECT layout FROM customers ORDER BY customer_id LIMIT 1"
+    return connection.exec_driver_sql(query).scalar_one_or_none()
 
 
 def write_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:

@@ -17,6 +17,7 @@ from orchestrator.storage.tables import (
     identities,
     outcomes,
     raw_events,
+    rebuilt_customers,
     stated,
 )
 
@@ -83,7 +84,7 @@ def move_customers(connection: Connection, moved: Mapping[str, str]) -> None:
         ),
         pairs,
     )
-    for table in (stated, customers):
+    for table in (stated, customers, rebuilt_customers):
         connection.execute(delete(table).where(table.c.customer_id == bindparam("of")), pairs)
 
 

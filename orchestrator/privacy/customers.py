@@ -16,7 +16,7 @@ from orchestrator.log.facts import read_states
 from orchestrator.privacy.customer_acts import log_customer_act
 from orchestrator.privacy.personal import about, ids_of, personal_tables
 from orchestrator.profiles import ProfileSchema, consent, features
-from orchestrator.storage.tables import Row, customers, decisions, layouts, stated
+from orchestrator.storage.tables import Row, customers, decisions, layouts, rebuilt_customers, stated
 
 _LAST = 10
 # Columns that hold JSON.
@@ -108,7 +108,7 @@ def export_customer(connection: Connection, schema: ProfileSchema, customer_id: 
                     body = connection.execute(select(layouts.c.body).where(layouts.c.layout_id == layout_id))
                     known[layout_id] = Layout.from_json(layout_id, body.scalar_one())
                 said = _decision(said, known[layout_id])
-            elif table.name == customers.name and said["layout"] == schema.fingerprint:
+            elif table.name in (customers.name, rebuilt_customers.name) and said["layout"] == schema.fingerprint:
                 said["state"] = schema.blocks(np.frombuffer(said["state"], dtype=np.float64))
             yield {"table": table.name, **{name: _plain(name, value) for name, value in said.items()}}
     yield {"table": "end", "rows": count}

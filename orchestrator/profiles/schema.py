@@ -92,7 +92,7 @@ class ProfileSchema:
         """S, the length of one customer's state."""
         return int(self._slots["attribute_values"].stop)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Changes whenever stored states would be misread; keep it beside them and rebuild from events then."""
         half_lives = self.half_lives.model_dump(include=set(DECAYS))

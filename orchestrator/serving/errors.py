@@ -9,7 +9,8 @@ ServiceError
 ├── OverloadedError         the queue is full
 ├── WaitedTooLongError      not begun in time, and not done
 ├── StoppingError           the service is shutting down
-└── StorageUnavailableError the database did not confirm the write
+├── StorageUnavailableError the database did not confirm the write
+└── OtherConfigurationError the profiles are of another configuration by now
 """
 
 
@@ -59,3 +60,7 @@ class StoppingError(ServiceError):
 
 class StorageUnavailableError(ServiceError):
     """The database did not confirm the write: nothing was kept, unless only its last word was lost."""
+
+
+class OtherConfigurationError(ServiceError):
+    """The profiles in the database are of another configuration by now; nothing was kept."""

@@ -40,6 +40,7 @@ from orchestrator.serving.errors import (
 )
 from orchestrator.serving.handlers.deciding import Decider, made_from_row
 from orchestrator.serving.handlers.explaining import Contribution, Explained, Explainer, contributions
+from orchestrator.serving.handlers.profiles_batch import require_layout
 from orchestrator.serving.job_sizes import bytes_of, weight_of
 from orchestrator.serving.jobs import (
     Answer,
@@ -352,8 +353,8 @@ class Service:
         if other is not None:
             engine.dispose()
             raise SchemaError(
-                f"{engine.url} holds profiles of another configuration (categories, channels or "
-                "profiles.yaml changed); restore the configuration or choose another database"
+                f"{engine.url} holds profiles of another configuration (categories, channels or profiles.yaml "
+                "changed); run `journey db rebuild` to make them anew from the events, or restore the configuration"
             )
         return engine
 
@@ -392,6 +393,7 @@ class Service:
     def _read_customer(self, customer_id: str) -> CustomerSummary | None:
         try:
             with self._seeing_one_moment() as connection:
+                require_layout(connection, self.schema)
                 return read_customer(connection, self.schema, customer_id, now=self.settings.clock())
         except SQLAlchemyError as error:
             raise StorageUnavailableError("the database cannot be read") from error

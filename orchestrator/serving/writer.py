@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
@@ -13,7 +14,12 @@ from orchestrator.log.decided import Decided, decided_from
 from orchestrator.log.facts import read_decided
 from orchestrator.privacy.erasing import erase_customer
 from orchestrator.profiles import ProfileSchema
-from orchestrator.serving.errors import ServiceError, StorageUnavailableError, WaitedTooLongError
+from orchestrator.serving.errors import (
+    OtherConfigurationError,
+    ServiceError,
+    StorageUnavailableError,
+    WaitedTooLongError,
+)
 from orchestrator.serving.handlers.deciding import Decider
 from orchestrator.serving.handlers.identity import Identities, MovedError, Whose, lock_customers
 from orchestrator.serving.handlers.merging import merge_customers
@@ -42,6 +48,8 @@ from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.probe import probe
 
 _ATTEMPTS = 5
+
+log = structlog.get_logger(__name__)
 
 
 class Writer:
@@ -73,6 +81,7 @@ class Writer:
         self._decider = decider
         self._clock = clock
         self._metrics = metrics
+        self._said_other = False
 
     def close(self) -> None:
         """Give the connection back."""
@@ -89,6 +98,7 @@ class Writer:
         Raises:
             StorageUnavailableError: the database refused; nothing of the batch was kept, or all of it, where its commit
                 was not answered.
+            OtherConfigurationError: the profiles were rebuilt for another configuration; nothing was kept.
         """
         for attempt in range(_ATTEMPTS):
             try:
@@ -101,6 +111,11 @@ class Writer:
                 return answers
             except MovedError:
                 continue  # undone; nothing was in the way but an id that changed hands
+            except OtherConfigurationError as error:
+                if not self._said_other:  # once: each refused request has a line of its own
+                    log.error(str(error))
+                    self._said_other = True
+                raise
             except DBAPIError as error:
                 if attempt + 1 < _ATTEMPTS and dialect_of(self._engine).try_again(error.orig):
                     self._metrics.database("retried")

@@ -3,7 +3,8 @@
 But for one column: `customer_id` is whose a fact is, and changes when two customers turn out to be one (`identities`
 says which ids they had). The rest can be rebuilt.
 
-That is what is known of customers (`customers`, `stated`) and what became of contacts (`contacts`).
+That is what is known of customers (`customers`, `stated`), what a rebuild has made of it so far (`rebuilt_customers`)
+and what became of contacts (`contacts`).
 
 Times are seconds since 1970 UTC. Arrays are little-endian bytes, `features` float32, others as named.
 """
@@ -29,7 +30,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -53,6 +54,18 @@ customers = Table(
     Column("state", LargeBinary, nullable=False, comment="float64 (S,), columns as in `layout`"),
     Column("layout", String, nullable=False, comment="digest of the profile columns of `state`"),
     Column("updated_at", Double, nullable=False),
+)
+
+# A row is there only as long as it is what the customer's events make of the profile: see `write_states`.
+rebuilt_customers = Table(
+    "rebuilt_customers",
+    metadata,
+    Column("customer_id", String, primary_key=True),
+    Column("state", LargeBinary, nullable=False, comment="as in `customers`, for another configuration"),
+    Column("layout", String, nullable=False, comment="of that configuration"),
+    Column("events", Integer, nullable=False, comment="how many it was made of"),
+    Column("unknown", Integer, nullable=False, comment="how many of them name what that configuration does not know"),
+    Column("texts", Text, comment="JSON: [name, text, when stated] of each that `stated` lacks; none if it lacks none"),
 )
 
 events = Table(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sqlalchemy import Connection
 
-from orchestrator.log.facts import read_states, write_states
+from orchestrator.log.facts import read_profile_layout, read_states, write_states
+from orchestrator.serving.errors import OtherConfigurationError
 from policies.arrays import Float64Array, IntArray
 
 if TYPE_CHECKING:
@@ -20,11 +21,15 @@ class ProfilesBatch:
 
     Attributes:
         states: float64 (n, S), one row per customer asked for; unknown customers have an empty one.
+
+    Raises:
+        OtherConfigurationError: the profiles are not of this schema any more.
     """
 
     def __init__(self, connection: Connection, schema: ProfileSchema, customer_ids: Sequence[str]) -> None:
         self._connection = connection
         self._rows = {customer: row for row, customer in enumerate(dict.fromkeys(customer_ids))}
+        require_layout(connection, schema)
         stored = read_states(connection, list(self._rows))
         self.states: Float64Array = schema.empty(len(self._rows))
         found = [row for customer, row in self._rows.items() if customer in stored]
@@ -69,3 +74,21 @@ class ProfilesBatch:
                 for touched in (self._new, self._changed)
             )
             write_states(self._connection, new=new, changed=changed)
+
+
+def require_layout(connection: Connection, schema: ProfileSchema) -> None:
+    """Check that the profiles are of this configuration: `journey db rebuild` may have run since the server started.
+
+    Args:
+        connection: in a transaction that has its locks, or sees one moment.
+        schema: of the configuration.
+
+    Raises:
+        OtherConfigurationError: they are of another one.
+    """
+    found = read_profile_layout(connection)
+    if found not in (None, schema.fingerprint):
+        raise OtherConfigurationError(
+            "profiles are of another configuration since `journey db rebuild`; this server cannot go on, restart it "
+            "with the new configuration"
+        )
