@@ -25,7 +25,7 @@ def upgrade_database(url: str) -> tuple[int | None, int]:
         dialect_of(connection).lock_schema(connection)
         found = found_version(connection)
         if found is None or found < SCHEMA_VERSION:
-            migrate(connection, found=found)
+            migrate(connection)
             before = "empty" if found is None else f"schema {found}"
             log_act(
                 connection, AuditEntry(time.time(), this_user(), "database upgraded", f"{before} -> {SCHEMA_VERSION}")

@@ -56,7 +56,7 @@ def open_database(url: str, *, create: bool = True, answers_within: float = math
         dialect_of(connection).lock_schema(connection)
         found = found_version(connection)
         if found is None and create:
-            migrate(connection, found=None)
+            migrate(connection)
         else:
             require_current(_there(found))
     return engine

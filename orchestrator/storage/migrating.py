@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect
 
 from orchestrator.storage.errors import SchemaError
 from orchestrator.storage.tables import SCHEMA_VERSION, schema_version
+
+MIGRATIONS = "orchestrator.storage:migrations"
 
 
 def found_version(connection: Connection) -> int | None:
@@ -19,12 +21,8 @@ def found_version(connection: Connection) -> int | None:
     tables = inspect(connection).get_table_names()
     if not tables:
         return None
-    if schema_version.name in tables:
-        found = connection.execute(schema_version.select()).scalars().all()
-    elif "schema_version" in tables:  # as before there were migrations
-        found = [str(n) for n in connection.execute(text("SELECT version FROM schema_version")).scalars()]
-    else:
-        found = []
+    known = schema_version.name in tables
+    found = connection.execute(schema_version.select()).scalars().all() if known else []
     if "customers" not in tables or len(found) != 1 or not found[0].isdigit():
         raise SchemaError("it holds other tables; choose a database of its own")
     return int(found[0])
@@ -47,14 +45,12 @@ def require_current(found: int) -> None:
         )
 
 
-def migrate(connection: Connection, *, found: int | None) -> None:
-    """Make every migration newer than `found`, or all, inside the connection's transaction."""
+def migrate(connection: Connection) -> None:
+    """Make every migration that was not made yet, inside the connection's transaction."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", "orchestrator.storage:migrations")
+    config.set_main_option("script_location", MIGRATIONS)
     config.attributes["connection"] = connection
-    if found == 1 and not inspect(connection).has_table(schema_version.name):
-        command.stamp(config, "0001")
     command.upgrade(config, "head")

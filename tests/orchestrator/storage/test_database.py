@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+import shutil
 import sqlite3
 import threading
 from contextlib import closing
@@ -12,13 +13,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
 
-from orchestrator.log.facts import keep_layout, write_rows
+from orchestrator.log import upgrading
+from orchestrator.log.facts import keep_layout
 from orchestrator.log.upgrading import upgrade_database
+from orchestrator.storage import migrating
 from orchestrator.storage.database import READ_ONLY, open_database, read_url
 from orchestrator.storage.errors import SchemaError, StorageError
-from orchestrator.storage.tables import SCHEMA_VERSION, decisions, layouts, metadata, outcomes
-from tests.database_rows import TO_SCHEMA_1, change, read_rows
+from orchestrator.storage.tables import SCHEMA_VERSION, layouts, metadata
+from tests.database_rows import change, read_rows
 
 
 def test_what_sqlite_commits_is_forced_to_disk(tmp_path):
@@ -94,54 +99,63 @@ def test_migrations_are_numbered_without_a_gap():
     assert scripts.get_current_head() == f"{SCHEMA_VERSION:04}"
 
 
-def of_schema_1(url):
-    """What the program made before it had migrations, with a row in it."""
+def test_tables_that_changed_since_a_release_need_a_migration():
+    """When this fails before the first release, write the digest anew; afterwards freeze v0001, and add a migration."""
+    made = "".join(str(CreateTable(table).compile(dialect=sqlite.dialect())) for table in metadata.sorted_tables)
+    assert hashlib.sha256(made.encode()).hexdigest()[:16] == "eb21971158d92700"
+
+
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.add_column("stock", sa.Column("store", sa.String()))
+"""
+
+
+@pytest.fixture
+def a_newer_program(tmp_path, monkeypatch):
+    """`become()` makes the program one that knows a second migration."""
+
+    def become():
+        folder = tmp_path / "migrations"
+        shutil.copytree("orchestrator/storage/migrations", folder)
+        (folder / "versions" / "v0002_second.py").write_text(SECOND)
+        monkeypatch.setattr(migrating, "MIGRATIONS", str(folder))
+        for module in (migrating, upgrading):
+            monkeypatch.setattr(module, "SCHEMA_VERSION", 2)
+
+    return become
+
+
+def with_a_row(url):
     open_database(url).dispose()
-    change(url, *TO_SCHEMA_1, "INSERT INTO layouts VALUES ('a', '{}')")
+    change(url, "INSERT INTO layouts VALUES ('a', '{}')")
 
 
-def test_an_older_database_is_refused_until_it_is_upgraded(database_url):
-    of_schema_1(database_url)
-    with pytest.raises(SchemaError, match=rf"has schema 1, .* needs {SCHEMA_VERSION}; .*`journey db upgrade`"):
+def test_an_older_database_is_refused_until_it_is_upgraded(database_url, a_newer_program):
+    with_a_row(database_url)
+    a_newer_program()
+    with pytest.raises(SchemaError, match=r"has schema 1, .* needs 2; .*`journey db upgrade`"):
         open_database(database_url)
-    assert upgrade_database(database_url) == (1, SCHEMA_VERSION)
+    assert upgrade_database(database_url) == (1, 2)
     engine = open_database(database_url)
-    assert "schema_version" not in inspect(engine).get_table_names()
+    assert "store" in {column["name"] for column in inspect(engine).get_columns("stock")}
     engine.dispose()
     assert read_rows(database_url, "SELECT layout_id FROM layouts") == [{"layout_id": "a"}]
-    assert upgrade_database(database_url) == (SCHEMA_VERSION, SCHEMA_VERSION)
+    (act,) = read_rows(database_url, "SELECT what, target FROM audit_log")
+    assert act == {"what": "database upgraded", "target": "schema 1 -> 2"}
+    assert upgrade_database(database_url) == (2, 2)
 
 
-def test_decisions_of_before_there_was_a_ledger_are_contacts(database_url):
-    engine = open_database(database_url)
-    actions = [
-        {"id": "hold", "channel": "", "intent": ""},
-        {"id": "email.thank", "channel": "email", "intent": "thank"},
-    ]
-    said = {"policy_version": "1", "layout_id": "a", "propensity": 0.5, "request": "{}"}
-    arrays = dict.fromkeys(("features", "eligible", "reasons", "scores", "distribution"), b"")
-    with engine.begin() as connection:
-        keep_layout(connection, "a", json.dumps({"actions": actions}))
-        rows = [
-            {"decision_id": f"d-{i}", "customer_id": "c-1", "decided_at": 100.0 + i, "action": i, **said, **arrays}
-            for i in range(2)
-        ]
-        write_rows(connection, decisions, rows)
-        outcome = {"outcome_id": "o-1", "decision_id": "d-1", "type": "dismiss", "value": 0.0, "body": "{}"}
-        write_rows(connection, outcomes, [{**outcome, "timestamp": 200.0, "received_at": 201.0}])
-    engine.dispose()
-    change(database_url, *TO_SCHEMA_1)
-    upgrade_database(database_url)
-    (kept,) = read_rows(database_url, "SELECT * FROM contacts")
-    reports = {"slot": None, "sent_at": None, "seen_at": None, "cancelled_at": None}
-    about = {"action": "email.thank", "channel": "email", "intent": "thank", "decided_at": 101.0, "last_at": 101.0}
-    assert kept == {"decision_id": "d-1", "customer_id": "c-1", **about, **reports}
-    assert read_rows(database_url, "SELECT customer_id FROM outcomes") == [{"customer_id": "c-1"}]
-
-
-def test_an_upgrade_that_fails_leaves_everything_as_it_was(database_url, monkeypatch):
-    of_schema_1(database_url)
-    before = read_rows(database_url, "SELECT version FROM schema_version")
+def test_an_upgrade_that_fails_leaves_everything_as_it_was(database_url, a_newer_program, monkeypatch):
+    with_a_row(database_url)
+    a_newer_program()
 
     def fail(*arguments, **more):
         raise StorageError("the power went")
@@ -152,7 +166,7 @@ def test_an_upgrade_that_fails_leaves_everything_as_it_was(database_url, monkeyp
     monkeypatch.setattr(Running, "run_migrations", lambda self, **more: (done(self, **more), fail()))
     with pytest.raises(StorageError, match="the power went"):
         upgrade_database(database_url)
-    assert read_rows(database_url, "SELECT version FROM schema_version") == before
+    assert read_rows(database_url, "SELECT * FROM alembic_version") == [{"version_num": "0001"}]
     with pytest.raises(SchemaError, match="has schema 1"):
         open_database(database_url)
 

@@ -1,75 +1,44 @@
-"""The tables as they were before there were migrations; `schema_version` said so with a 1."""
+"""The first tables: those of `tables.py`, as long as no release has made a database that must be brought along.
+
+The first migration after a release freezes the tables of that release here; a test fails until it does.
+"""
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+import secrets
+
 from alembic import op
+
+from orchestrator.storage.tables import database_secrets, metadata
 
 revision = "0001"
 down_revision = None
 
+_ONLY_GROWS = "audit_log is only ever added to"
+_GUARDS = {
+    "sqlite": [
+        *(
+            f"CREATE TRIGGER audit_log_no_{what.lower()} BEFORE {what} ON audit_log "
+            f"BEGIN SELECT RAISE(ABORT, '{_ONLY_GROWS}'); END"
+            for what in ("UPDATE", "DELETE")
+        ),
+        # REPLACE fires no trigger of DELETE. A row without a number has a negative one here, and gets its own later.
+        "CREATE TRIGGER audit_log_no_replace BEFORE INSERT ON audit_log "
+        "WHEN NEW.sequence >= 0 AND EXISTS (SELECT 1 FROM audit_log WHERE sequence = NEW.sequence) "
+        f"BEGIN SELECT RAISE(ABORT, '{_ONLY_GROWS}'); END",
+    ],
+    "postgresql": [
+        "CREATE OR REPLACE FUNCTION audit_log_only_grows() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{_ONLY_GROWS}'; END $$",
+        "CREATE TRIGGER audit_log_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log "
+        "FOR EACH STATEMENT EXECUTE FUNCTION audit_log_only_grows()",
+    ],
+}
+
 
 def upgrade() -> None:
-    """Create them."""
-    counted = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    made = op.create_table(
-        "schema_version",
-        sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
-    )
-    op.bulk_insert(made, [{"version": 1}])
-    op.create_table(
-        "customers",
-        sa.Column("customer_id", sa.String(), primary_key=True),
-        sa.Column("state", sa.LargeBinary(), nullable=False),
-        sa.Column("layout", sa.String(), nullable=False),
-        sa.Column("updated_at", sa.Double(), nullable=False),
-    )
-    op.create_table(
-        "events",
-        sa.Column("sequence", counted, primary_key=True),
-        sa.Column("event_id", sa.String(), nullable=False, unique=True),
-        sa.Column("customer_id", sa.String(), nullable=False),
-        sa.Column("type", sa.String(), nullable=False),
-        sa.Column("timestamp", sa.Double(), nullable=False),
-        sa.Column("received_at", sa.Double(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-    )
-    op.create_table(
-        "layouts",
-        sa.Column("layout_id", sa.String(), primary_key=True),
-        sa.Column("body", sa.Text(), nullable=False),
-    )
-    op.create_table(
-        "decisions",
-        sa.Column("decision_id", sa.String(), primary_key=True),
-        sa.Column("customer_id", sa.String(), nullable=False),
-        sa.Column("decided_at", sa.Double(), nullable=False),
-        sa.Column("policy_version", sa.String(), nullable=False),
-        sa.Column("layout_id", sa.String(), sa.ForeignKey("layouts.layout_id"), nullable=False),
-        sa.Column("action", sa.Integer(), nullable=False),
-        sa.Column("propensity", sa.Double(), nullable=False),
-        sa.Column("request", sa.Text(), nullable=False),
-        sa.Column("features", sa.LargeBinary(), nullable=False),
-        sa.Column("eligible", sa.LargeBinary(), nullable=False),
-        sa.Column("reasons", sa.LargeBinary(), nullable=False),
-        sa.Column("scores", sa.LargeBinary(), nullable=False),
-        sa.Column("distribution", sa.LargeBinary(), nullable=False),
-    )
-    op.create_table(
-        "idempotency",
-        sa.Column("key", sa.String(), primary_key=True),
-        sa.Column("fingerprint", sa.String(), nullable=False),
-        sa.Column("decision_id", sa.String(), sa.ForeignKey("decisions.decision_id"), nullable=False),
-    )
-    op.create_table(
-        "outcomes",
-        sa.Column("sequence", counted, primary_key=True),
-        sa.Column("outcome_id", sa.String(), nullable=False, unique=True),
-        sa.Column("decision_id", sa.String(), sa.ForeignKey("decisions.decision_id"), nullable=False),
-        sa.Column("type", sa.String(), nullable=False),
-        sa.Column("value", sa.Double(), nullable=False),
-        sa.Column("timestamp", sa.Double(), nullable=False),
-        sa.Column("received_at", sa.Double(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-    )
-    op.create_index("outcomes_of_decision", "outcomes", ["decision_id"])
+    """Create them, let the database itself guard the log of administrators, and draw a secret for digests of ids."""
+    metadata.create_all(op.get_bind())
+    for statement in _GUARDS[op.get_bind().dialect.name]:
+        op.execute(statement)
+    op.bulk_insert(database_secrets, [{"name": "customer_digest", "value": secrets.token_bytes(32)}])
