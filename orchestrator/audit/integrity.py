@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Table, and_, func, literal_column, select
+from sqlalchemy import Connection, Engine, Table, and_, func, select
 
 from orchestrator.audit.replaying import replay
 from orchestrator.log.facts import REPORTED, read_states, sample_customers
@@ -15,11 +15,11 @@ from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.tables import (
     contacts,
     customers,
+    decision_schemas,
     decisions,
     events,
     idempotency,
     identities,
-    layouts,
     metadata,
     outcomes,
 )
@@ -59,7 +59,7 @@ def check_database(engine: Engine, schema: ProfileSchema, *, sample: int) -> Dat
             table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
             for table in metadata.sorted_tables
         }
-        faults += _missing(connection, decisions, "layout_id", layouts)
+        faults += _missing(connection, decisions, "schema_id", decision_schemas)
         faults += _missing(connection, idempotency, "decision_id", decisions)
         faults += _missing(connection, outcomes, "decision_id", decisions)
         faults += _missing(connection, contacts, "decision_id", decisions)
@@ -98,16 +98,16 @@ def _unlike_their_reports(connection: Connection) -> list[str]:
         told = (
             select(
                 outcomes.c.decision_id,
-                func.coalesce(outcomes.c.slot, literal_column("1")).label("slot"),
+                outcomes.c.slot,
                 func.min(outcomes.c.timestamp).label("at"),
             )
             .where(outcomes.c.type == kind)
-            .group_by(outcomes.c.decision_id, func.coalesce(outcomes.c.slot, literal_column("1")))
+            .group_by(outcomes.c.decision_id, outcomes.c.slot)
             .subquery()
         )
         about = and_(
             told.c.decision_id == contacts.c.decision_id,
-            told.c.slot == func.coalesce(contacts.c.slot, literal_column("1")),
+            told.c.slot == contacts.c.slot,
         )
         joined = contacts.outerjoin(told, about)
         wrong = contacts.c[column].is_distinct_from(told.c.at)

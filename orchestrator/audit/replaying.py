@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from orchestrator.ingest.records import is_known
 from orchestrator.ingest.types import NONE
-from orchestrator.log.decided import decided_from
-from orchestrator.log.facts import read_decided, read_events_of
+from orchestrator.log.decision_log import read_chosen
+from orchestrator.log.facts import read_events_of
 from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema
 from orchestrator.storage.tables import Row
 from policies.arrays import BoolArray, Float64Array
@@ -54,7 +54,7 @@ class ReadBack:
 def read_back(connection: Connection, schema: ProfileSchema, rows: Sequence[Row]) -> ReadBack:
     """Events from their rows, as `replayed` does, and what of them the configuration does not know."""
     bodies = [json.loads(row["body"]) for row in rows]
-    decided = decided_from(read_decided(connection, [b["decision_id"] for b in bodies if "outcome_id" in b]))
+    decided = read_chosen(connection, [b["decision_id"] for b in bodies if "outcome_id" in b])
     columns: dict[str, list[int]] = {"channel": [], "category": []}
     stated: dict[str, list[str | float | None]] = {name: [None] * len(rows) for name in schema.attributes}
     unknown, other = np.zeros(len(rows), dtype=bool), []
@@ -65,7 +65,7 @@ def read_back(connection: Connection, schema: ProfileSchema, rows: Sequence[Row]
     for i, body in enumerate(bodies):
         if "outcome_id" in body:
             of = decided.get(body["decision_id"])
-            body = {"value": body.get("value"), "channel": of.channel if of else None}  # noqa: PLW2901
+            body = {"value": body.get("value"), "channel": of.actions[0].channel if of else None}  # noqa: PLW2901
         for name, known in codes.items():
             columns[name].append(known.get(body.get(name), NONE))
             unknown[i] |= columns[name][i] == NONE and bool(body.get(name))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from sqlalchemy import Connection
 
-from orchestrator.audit.rows import Faults, stacked
+from orchestrator.audit.rows import Faults
 from orchestrator.eligibility.eligible_actions import Reason
 from orchestrator.eligibility.rules.conditions import SAID_WITHOUT_STOCK
-from orchestrator.log.decision_schema import Layout
+from orchestrator.log.decision_log import LoggedDecisions
 from orchestrator.log.stock import StockHistory
-from orchestrator.storage.tables import Row
 
 
 class StockAudit:
@@ -21,21 +18,19 @@ class StockAudit:
     def __init__(self) -> None:
         self._history: StockHistory | None = None
 
-    def check(self, connection: Connection, rows: Sequence[Row], layout: Layout, faults: Faults) -> None:
-        """Compare with the facts up to the last one each decision knew; those of before there were any knew none."""
+    def check(self, connection: Connection, logged: LoggedDecisions, faults: Faults) -> None:
+        """Compare with the facts up to the last one each decision knew."""
         if self._history is None:
             self._history = StockHistory.read(connection)
-        until = np.array([row["stock_until"] or 0 for row in rows], dtype=np.int64)
-        reasons = stacked(rows, "reasons", np.uint8)
+        reasons, actions = logged.reasons, logged.schema.actions
         # What comes before it in the order of reasons may hide it.
         refused = (reasons != Reason.ELIGIBLE) & (reasons <= Reason.OUT_OF_STOCK)
         out = np.zeros(reasons.shape, dtype=bool)
-        for category in {action.subject for action in layout.actions}:
-            about = [a.subject == category and a.intent not in SAID_WITHOUT_STOCK for a in layout.actions]
-            out[:, about] = self._history.out_of_stock(category, until)[:, None]
+        for category in {action.subject for action in actions}:
+            about = [a.subject == category and a.intent not in SAID_WITHOUT_STOCK for a in actions]
+            out[:, about] = self._history.out_of_stock(category, logged.stock_until)[:, None]
         wrong = np.where(out, ~refused, reasons == Reason.OUT_OF_STOCK)
         for i in np.flatnonzero(wrong.any(axis=1)).tolist():
             a = int(wrong[i].argmax())
             state = "out of stock" if out[i, a] else "in stock"
-            action = layout.actions[a]
-            faults.add(i, f"reasons: that of {action.id} does not follow from its category, which was {state}")
+            faults.add(i, f"reasons: that of {actions[a].id} does not follow from its category, which was {state}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import cast
 
 import numpy as np
 from sqlalchemy import Connection, Engine, Table, select
@@ -14,10 +13,10 @@ from sqlalchemy import Connection, Engine, Table, select
 from orchestrator.config import Goals
 from orchestrator.decision.groups import Group
 from orchestrator.errors import OrchestratorError, suggestion
-from orchestrator.log.decision_schema import Layout
+from orchestrator.log.decision_log import iterate_chosen
 from orchestrator.profiles import EVENT_TYPES
 from orchestrator.storage.dialects import dialect_of
-from orchestrator.storage.tables import decisions, events, layouts, outcomes
+from orchestrator.storage.tables import events, outcomes
 from policies.arrays import Float64Array, IntArray
 from policies.evaluation.confidence_sequences import DifferenceSequence, difference_sequence
 
@@ -150,32 +149,22 @@ def _result(
 
 
 def _customers(connection: Connection, goals: Goals, *, experiment: str, window: float, now: float) -> _Customers:
-    d = decisions.c
-    bodies = connection.execute(select(layouts.c.layout_id, layouts.c.body)).all()
-    costs = {layout_id: _costs(layout_id, body) for layout_id, body in bodies}
-    codes = {g.label: int(g) for g in Group}
+    codes: dict[str, int] = {g.label: int(g) for g in Group}
     row: dict[str, int] = {}
     first: list[float] = []
     group: list[int] = []
     spent: list[float] = []
     contacts: list[float] = []
-    query = (
-        select(d.customer_id, d.decided_at, d.group_name, d.layout_id, d.action, d.slots)
-        .where(d.decided_at <= now, d.experiment == experiment)
-        .order_by(d.decision_id)
-        .execution_options(yield_per=_AT_ONCE)
-    )
-    for customer, at, name, layout_id, action, slots in connection.execute(query):
-        place = row.setdefault(customer, len(row))
+    for decision in iterate_chosen(connection, experiment=experiment, until=now):
+        place = row.setdefault(decision.customer_id, len(row))
         if place == len(first):
-            first.append(at)
-            group.append(codes[name])
+            first.append(decision.decided_at)
+            group.append(codes[decision.group_name])
             spent.append(0.0)
             contacts.append(0.0)
-        if at < first[place] + window:
-            taken = [a for a, _ in json.loads(slots)] if slots else [action]
-            spent[place] += sum(costs[layout_id][a] for a in taken)
-            contacts[place] += sum(a != 0 for a in taken)
+        if decision.decided_at < first[place] + window:
+            spent[place] += sum(decision.schema.action_set.cost[list(decision.chosen)].tolist())
+            contacts[place] += sum(a != 0 for a in decision.chosen)
     begins = np.array(first)
     money, unsubscribed = -np.array(spent), np.zeros(len(row))
     facts = (_facts(connection, goals, table, now) for table in (events, outcomes))
@@ -185,15 +174,6 @@ def _customers(connection: Connection, goals: Goals, *, experiment: str, window:
             money[place] += worth
             unsubscribed[place] = unsubscribed[place] or kind == "unsubscribe"
     return _Customers(begins, np.array(group), money, np.array(contacts), unsubscribed)
-
-
-def _costs(layout_id: str, body: str) -> Sequence[float]:
-    layout = Layout.from_json(layout_id, body)
-    return (
-        [0.0] * len(layout.actions)
-        if layout.action_set is None
-        else cast("list[float]", layout.action_set.cost.tolist())
-    )
 
 
 def _facts(connection: Connection, goals: Goals, table: Table, now: float) -> Iterator[tuple[str, float, str, float]]:

@@ -1,6 +1,6 @@
 """Open Bandit Dataset (ZOZOTOWN, 2019): logs of a uniform and a Thompson policy, with their propensities.
 
-Layout, as published: `<directory>/<random|bts>/<campaign>/<campaign>.csv[.gz]` beside an `item_context.csv`.
+DecisionSchema, as published: `<directory>/<random|bts>/<campaign>/<campaign>.csv[.gz]` beside an `item_context.csv`.
 Source: Saito et al. 2021, "Open Bandit Dataset and Pipeline" (arXiv:2008.07146).
 """
 

@@ -35,7 +35,7 @@ class LoggedAction:
     targeting: str = ""
 
 
-# Left out where they are as they nearly always are: layouts are read with every outcome.
+# Left out where they are as they nearly always are: schemas are read with every outcome.
 _USUAL = {"status": "live", "valid_from": "", "valid_until": "", "targeting": ""}
 
 
@@ -49,28 +49,28 @@ class LoggedChannel:
 
 
 @dataclass(frozen=True)
-class Layout:
+class DecisionSchema:
     """Actions of every (A,) array and columns of every (F,) array of a decision.
 
     Attributes:
-        id: digest of the content; equal layouts have equal ids.
+        id: digest of the content; equal schemas have equal ids.
         actions: in column order.
         columns: names of the features, in order.
         reasons: name of each reason code; position 0 is the eligible.
-        action_set: the actions as policies saw them, costs too, to repeat decisions with; none in old logs.
-        profiles: digest of how events make features; empty in old logs.
-        channels: whom requests could ask about; none in old logs.
-        contact_rules: digest of the rules about contacts and content, empty if there were none; none in old logs.
+        action_set: the actions as policies saw them, costs too, to repeat decisions with.
+        profiles: digest of how events make features.
+        channels: which ones requests could ask about.
+        contact_rules: digest of the rules about contacts and content, empty if there were none.
     """
 
     id: str
     actions: tuple[LoggedAction, ...]
     columns: tuple[str, ...]
     reasons: tuple[str, ...]
-    action_set: ActionSet | None = None
-    profiles: str = ""
-    channels: tuple[LoggedChannel, ...] = ()
-    contact_rules: str | None = None
+    action_set: ActionSet
+    profiles: str
+    channels: tuple[LoggedChannel, ...]
+    contact_rules: str
 
     @classmethod
     def of(
@@ -82,8 +82,8 @@ class Layout:
         action_set: ActionSet,
         counted: BoolArray,
         profiles: str,
-    ) -> Layout:
-        """The layout of a retailer's decisions; `counted` is bool (A,)."""
+    ) -> DecisionSchema:
+        """The schema of a retailer's decisions; `counted` is bool (A,)."""
         actions = tuple(
             LoggedAction(
                 id=a.id,
@@ -116,26 +116,26 @@ class Layout:
             "profiles": self.profiles,
             "channels": [asdict(channel) for channel in self.channels],
             "contact_rules": self.contact_rules,
+            "action_set": self.action_set.to_json(),
         }
-        return json.dumps(known if self.action_set is None else {**known, "action_set": self.action_set.to_json()})
+        return json.dumps(known)
 
     @classmethod
     @lru_cache(maxsize=64)
-    def from_json(cls, layout_id: str, body: str) -> Layout:
+    def from_json(cls, schema_id: str, body: str) -> DecisionSchema:
         """Read what `to_json` wrote."""
         data = json.loads(body)
         return cls(
-            id=layout_id,
+            id=schema_id,
             actions=tuple(LoggedAction(**action) for action in data["actions"]),
             columns=tuple(data["columns"]),
             reasons=tuple(data["reasons"]),
-            action_set=ActionSet.from_json(data["action_set"]) if "action_set" in data else None,
-            profiles=data.get("profiles", ""),
+            action_set=ActionSet.from_json(data["action_set"]),
+            profiles=data["profiles"],
             channels=tuple(
-                LoggedChannel(**{**channel, "placements": tuple(channel["placements"])})
-                for channel in data.get("channels", ())
+                LoggedChannel(**{**channel, "placements": tuple(channel["placements"])}) for channel in data["channels"]
             ),
-            contact_rules=data.get("contact_rules"),
+            contact_rules=data["contact_rules"],
         )
 
 

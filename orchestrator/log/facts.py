@@ -14,9 +14,8 @@ from orchestrator.storage.tables import (
     Row,
     contacts,
     customers,
-    decisions,
+    decision_schemas,
     events,
-    layouts,
     outcomes,
     raw_events,
 )
@@ -88,22 +87,6 @@ def read_key_uses(connection: Connection, keys: Sequence[str]) -> dict[str, tupl
     d = dialect_of(connection)
     query = f"SELECT key, fingerprint, decision_id FROM idempotency WHERE key {d.among}"
     return {row[0]: (row[1], row[2]) for row in connection.exec_driver_sql(query, (d.listed(keys),))}
-
-
-def read_decisions(connection: Connection, decision_ids: Sequence[str]) -> dict[str, Row]:
-    """Whole rows of the decisions that exist, with their layout's `body`, by id."""
-    query = select(decisions, layouts.c.body.label("layout")).join(layouts)
-    found = where_any(connection, query, decisions.c.decision_id, decision_ids)
-    return {row.decision_id: dict(row._mapping) for row in found}
-
-
-def read_decided(connection: Connection, decision_ids: Sequence[str]) -> dict[str, tuple[str, str, int, str | None]]:
-    """Customer id, layout as JSON, action index and slots as JSON of the decisions that exist, by decision id."""
-    if not decision_ids:  # the statement alone takes as long to build as some decisions take
-        return {}
-    d = decisions.c
-    query = select(d.decision_id, d.customer_id, layouts.c.body, d.action, d.slots).join_from(decisions, layouts)
-    return {row[0]: tuple(row[1:]) for row in where_any(connection, query, d.decision_id, decision_ids)}
 
 
 def read_outcomes(connection: Connection, decision_id: str) -> list[Row]:
@@ -284,9 +267,9 @@ def sample_customers(connection: Connection, count: int) -> list[str]:
     return list(connection.execute(select(customers.c.customer_id).order_by(func.random()).limit(count)).scalars())
 
 
-def keep_layout(connection: Connection, layout_id: str, body: str) -> None:
+def keep_schema(connection: Connection, schema_id: str, body: str) -> None:
     """Keep the meaning of the arrays of later decisions; known ones are left as they are."""
-    dialect_of(connection).write_missing(connection, layouts, {"layout_id": layout_id, "body": body})
+    dialect_of(connection).write_missing(connection, decision_schemas, {"schema_id": schema_id, "body": body})
 
 
 def where_any(connection: Connection, query: Any, column: Any, values: Sequence[str]) -> Iterator[Any]:

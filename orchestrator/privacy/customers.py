@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
-from orchestrator.log.decision_schema import Layout
+from orchestrator.log.decision_log import read_chosen_for, read_decisions_of
 from orchestrator.log.facts import read_states
 from orchestrator.privacy.customer_acts import log_customer_act
 from orchestrator.privacy.personal import about, ids_of, personal_tables
 from orchestrator.profiles import ProfileSchema, consent, features
-from orchestrator.storage.tables import Row, customers, decisions, layouts, rebuilt_customers, stated
+from orchestrator.storage.tables import Row, customers, decisions, rebuilt_customers, stated
 
 _LAST = 10
 # Columns that hold JSON.
@@ -64,14 +64,6 @@ def read_customer(
     if state is None:
         return None
     states = np.frombuffer(state, dtype=np.float64)[None]
-    d = decisions.c
-    made = connection.execute(
-        select(d.decision_id, d.decided_at, d.action, d.policy_version, layouts.c.body)
-        .join_from(decisions, layouts)
-        .where(d.customer_id == customer_id)
-        .order_by(d.decided_at.desc(), d.decision_id.desc())
-        .limit(_LAST)
-    ).all()
     texts = connection.execute(select(stated.c.name, stated.c.value).where(stated.c.customer_id == customer_id))
     return CustomerSummary(
         customer_id=customer_id,
@@ -80,8 +72,8 @@ def read_customer(
         stated={row.name: row.value for row in texts},
         other_ids=tuple(others),
         decisions=tuple(
-            LastDecision(row.decision_id, row.decided_at, json.loads(row.body)["actions"][row.action]["id"], row[3])
-            for row in made
+            LastDecision(made.decision_id, made.decided_at, made.actions[0].id, made.policy_version)
+            for made in read_chosen_for(connection, [customer_id], latest=_LAST)
         ),
     )
 
@@ -96,20 +88,10 @@ def export_customer(connection: Connection, schema: ProfileSchema, customer_id: 
         schema: of the profiles.
         customer_id: whom.
     """
-    count, known, ids = 0, {}, ids_of(connection, customer_id)
+    count, ids = 0, ids_of(connection, customer_id)
     for table in personal_tables():
-        query = select(table).where(about(table, ids)).order_by(*table.primary_key.columns)
-        for row in connection.execution_options(yield_per=_PAGE).execute(query).mappings():
+        for said in _decisions(connection, ids) if table is decisions else _rows(connection, schema, table, ids):
             count += 1
-            said = dict(row)
-            if table.name == decisions.name:
-                layout_id = said.pop("layout_id")
-                if layout_id not in known:
-                    body = connection.execute(select(layouts.c.body).where(layouts.c.layout_id == layout_id))
-                    known[layout_id] = Layout.from_json(layout_id, body.scalar_one())
-                said = _decision(said, known[layout_id])
-            elif table.name in (customers.name, rebuilt_customers.name) and said["layout"] == schema.fingerprint:
-                said["state"] = schema.blocks(np.frombuffer(said["state"], dtype=np.float64))
             yield {"table": table.name, **{name: _plain(name, value) for name, value in said.items()}}
     yield {"table": "end", "rows": count}
 
@@ -119,29 +101,49 @@ def log_export(connection: Connection, customer_id: str, *, who: str, now: float
     log_customer_act(connection, "customer exported", ids_of(connection, customer_id), who=who, now=now)
 
 
-def _decision(row: Row, layout: Layout) -> Row:
-    """A decision with its arrays by the names of their columns."""
-    n = len(layout.actions)
-    eligible = np.unpackbits(np.frombuffer(row.pop("eligible"), dtype=np.uint8), count=n).astype(bool)
-    reasons = np.frombuffer(row.pop("reasons"), dtype=np.uint8)
-    scores = np.frombuffer(row.pop("scores"), dtype=np.float32)
-    distribution = np.frombuffer(row.pop("distribution"), dtype=np.float64)
-    told = np.frombuffer(row.pop("features"), dtype=np.float32)
-    return {
-        **row,
-        "action": layout.actions[row["action"]].id,
-        "features": dict(zip(layout.columns, told.tolist(), strict=True)),
-        "actions": [
-            {
-                "id": action.id,
-                "eligible": bool(eligible[a]),
-                "reason": None if eligible[a] else layout.reasons[reasons[a]],
-                "score": float(scores[a]),
-                "probability": float(distribution[a]),
+def _rows(connection: Connection, schema: ProfileSchema, table: Table, ids: Sequence[str]) -> Iterator[Row]:
+    query = select(table).where(about(table, ids)).order_by(*table.primary_key.columns)
+    for row in connection.execution_options(yield_per=_PAGE).execute(query).mappings():
+        said = dict(row)
+        if table in (customers, rebuilt_customers) and said["layout"] == schema.fingerprint:
+            said["state"] = schema.blocks(np.frombuffer(said["state"], dtype=np.float64))
+        yield said
+
+
+def _decisions(connection: Connection, ids: Sequence[str]) -> Iterator[Row]:
+    """Decisions with their arrays by the names of their columns."""
+    for logged in read_decisions_of(connection, ids):
+        schema = logged.schema
+        for i, decision_id in enumerate(logged.decision_id):
+            eligible, reasons = logged.eligible[i].tolist(), logged.reasons[i].tolist()
+            cells = zip(schema.actions, logged.scores[i].tolist(), logged.distribution[i].tolist(), strict=True)
+            yield {
+                "decision_id": decision_id,
+                "customer_id": logged.customer_id[i],
+                "decided_at": float(logged.decided_at[i]),
+                "policy_version": logged.policy_version[i],
+                "action": schema.actions[logged.action[i]].id,
+                "propensity": float(logged.propensity[i]),
+                "request": logged.request[i],
+                "group_name": logged.group_name[i],
+                "experiment": logged.experiment[i],
+                "rules": logged.rules[i] or None,
+                "events_until": int(logged.events_until[i]),
+                "stock_until": int(logged.stock_until[i]),
+                "slots": json.dumps(logged.slots[i]) if logged.slots[i] else None,
+                "joint_propensity": logged.joint_propensity[i],
+                "features": dict(zip(schema.columns, logged.features[i].tolist(), strict=True)),
+                "actions": [
+                    {
+                        "id": action.id,
+                        "eligible": eligible[a],
+                        "reason": None if eligible[a] else schema.reasons[reasons[a]],
+                        "score": score,
+                        "probability": probability,
+                    }
+                    for a, (action, score, probability) in enumerate(cells)
+                ],
             }
-            for a, action in enumerate(layout.actions)
-        ],
-    }
 
 
 def _plain(name: str, value: Any) -> Any:

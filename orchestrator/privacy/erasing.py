@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, select, text
 
+from orchestrator.log.decision_log import read_chosen_for
 from orchestrator.privacy.customer_acts import log_customer_act
 from orchestrator.privacy.personal import about, ids_of, naming, personal_tables
-from orchestrator.storage.tables import decisions, idempotency, layouts, stated
+from orchestrator.storage.tables import idempotency, stated
 
 # Shorter texts are in every file by chance.
 _SHORTEST_TRACE = 5
@@ -55,16 +55,9 @@ def erase_customer(connection: Connection, customer_id: str, *, who: str, now: f
 
 
 def _keep_counts(connection: Connection, ids: Sequence[str]) -> None:
-    d = decisions.c
-    made = connection.execute(
-        select(d.decided_at, d.policy_version, d.group_name, d.action, d.layout_id).where(d.customer_id.in_(ids))
-    ).all()
-    used = {row.layout_id for row in made}
-    bodies = connection.execute(select(layouts.c.layout_id, layouts.c.body).where(layouts.c.layout_id.in_(used)))
-    actions = {row.layout_id: [action["id"] for action in json.loads(row.body)["actions"]] for row in bodies}
     counts = Counter(
-        (_day(row.decided_at), actions[row.layout_id][row.action], str(row.policy_version), row.group_name or "policy")
-        for row in made
+        (_day(made.decided_at), made.actions[0].id, made.policy_version, made.group_name)
+        for made in read_chosen_for(connection, ids)
     )
     if counts:
         connection.execute(

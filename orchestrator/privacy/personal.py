@@ -17,7 +17,7 @@ CUSTOMER_COLUMNS = ("customer_id", "alias_id", "user_id", "anonymous_id", "previ
 # Name no customer, but one of their decisions, in the column `decision_id`.
 THROUGH_DECISIONS = frozenset({"idempotency"})
 FREE_OF_CUSTOMERS = frozenset(
-    {"alembic_version", "api_keys", "audit_log", "database_secrets", "decision_statistics", "layouts", "stock"}
+    {"alembic_version", "api_keys", "audit_log", "database_secrets", "decision_statistics", "decision_schemas", "stock"}
 )
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 from orchestrator.ingest.link import Link
 from orchestrator.ingest.raw import RawMessage
-from orchestrator.log.decision_schema import Layout
+from orchestrator.log.decision_schema import DecisionSchema
 from orchestrator.privacy.erasing import Erased
 from orchestrator.profiles import Events
 from orchestrator.serving.errors import ServiceError
-from policies.arrays import BoolArray, Float32Array, Float64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +122,16 @@ Job = DecisionJob | DecisionsJob | EventsJob | OutcomesJob | StockJob | ErasureJ
 
 @dataclass(frozen=True, slots=True)
 class DecisionMade:
-    """One decision as it stands in the log.
+    """One decision, as it is answered.
 
     Attributes:
-        action: index into `layout.actions`.
-        eligible: bool (A,).
-        reasons: uint8 (A,), why not eligible; 0 where eligible.
-        scores: float32 (A,), expected reward.
-        distribution: float64 (A,), of the first slot.
-        features: float32 (F,).
+        decided_at: seconds since 1970 UTC.
+        schema: its actions.
+        action: index into them.
         group: what decided: `Group.label`.
-        experiment: digest of the groups' salt and shares.
-        events_until: sequence of the last event in the log then, of anybody.
-        stock_until: sequence of the last fact about stock that was known.
-        rules: fingerprint of the rules that decided in the group of business rules, empty in others.
         slots: action by slot where several results were asked for, as an index, and its probability given those
             before it; empty otherwise.
-        joint_propensity: probability of the whole selection; none where one result was asked for.
+        joint_propensity: probability of the whole selection; None where one result was asked for.
         ranked: the best eligible actions, best score first, at most `MOST_RANKED`; empty if not asked for.
         ranked_scores: their scores.
         ranked_probabilities: their probabilities.
@@ -149,20 +141,10 @@ class DecisionMade:
     customer_id: str
     decided_at: float
     policy_version: str
-    layout: Layout
+    schema: DecisionSchema
     action: int
     propensity: float
-    request: str
-    eligible: BoolArray
-    reasons: Any
-    scores: Float32Array
-    distribution: Float64Array
-    features: Float32Array
     group: str
-    experiment: str
-    events_until: int
-    stock_until: int
-    rules: str
     slots: Sequence[tuple[int, float]]
     joint_propensity: float | None
     ranked: Sequence[int]

@@ -25,8 +25,9 @@ from orchestrator.decision.groups import Assignment, Experiment, business_rules
 from orchestrator.experiments.lift_watcher import LiftWatcher
 from orchestrator.ingest.segment import SegmentReader
 from orchestrator.log.contact_facts import ContactReader
-from orchestrator.log.decision_schema import Layout
-from orchestrator.log.facts import keep_layout, read_decisions, read_outcomes
+from orchestrator.log.decision_log import LoggedDecisions, read_decisions
+from orchestrator.log.decision_schema import DecisionSchema
+from orchestrator.log.facts import keep_schema, read_outcomes
 from orchestrator.log.stock import CategoryState, read_states_of_stock
 from orchestrator.privacy.customers import CustomerSummary, export_customer, log_export, read_customer
 from orchestrator.privacy.erasing import Erased
@@ -38,7 +39,7 @@ from orchestrator.serving.errors import (
     UnknownCustomerError,
     UnknownDecisionError,
 )
-from orchestrator.serving.handlers.deciding import Decider, made_from_row
+from orchestrator.serving.handlers.deciding import Decider
 from orchestrator.serving.handlers.explaining import Contribution, Explained, Explainer, contributions
 from orchestrator.serving.handlers.profiles_batch import require_layout
 from orchestrator.serving.job_sizes import bytes_of, weight_of
@@ -145,7 +146,7 @@ class Service:
             profile_layout=self._profile_layout,
             decider=Decider(
                 self.core,
-                layout=self._layout,
+                schema=self._decision_schema,
                 policies=self.policies,
                 contacts=self._contacts,
                 groups=self._groups,
@@ -258,8 +259,8 @@ class Service:
         assert isinstance(answer, Recorded)  # noqa: S101 - narrows the type
         return answer
 
-    async def read_decision(self, decision_id: str) -> tuple[DecisionMade, list[Row]]:
-        """A decision as logged, and its outcomes.
+    async def read_decision(self, decision_id: str) -> tuple[LoggedDecisions, list[Row]]:
+        """A decision as logged, a batch of one, and its outcomes.
 
         Raises:
             UnknownDecisionError: no such decision.
@@ -274,12 +275,12 @@ class Service:
         """
         return await asyncio.to_thread(self._explain, job)
 
-    def contributions_to(self, made: DecisionMade) -> tuple[tuple[Contribution, ...], ...] | None:
-        """What each action's score of a logged decision owes most to; none if another policy serves by now."""
-        served = self.policies.current
-        if served is None or served.version != made.policy_version or made.layout.id != self._layout.id:
+    def contributions_to(self, logged: LoggedDecisions) -> tuple[tuple[Contribution, ...], ...] | None:
+        """What each action's score of the first decision owes most to; None if another policy serves by now."""
+        served, schema = self.policies.current, logged.schema
+        if served is None or served.version != logged.policy_version[0] or schema.id != self._decision_schema.id:
             return None
-        return contributions(served.policy, made.features, columns=made.layout.columns)
+        return contributions(served.policy, logged.features[0], columns=schema.columns)
 
     async def read_stock(self) -> dict[str, CategoryState]:
         """What is known of stock now, by category; no entry where nothing was ever told."""
@@ -325,9 +326,9 @@ class Service:
         self._stopping = True
 
     @cached_property
-    def _layout(self) -> Layout:
+    def _decision_schema(self) -> DecisionSchema:
         core = self.core
-        return Layout.of(
+        return DecisionSchema.of(
             self.settings.retailer,
             columns=core.columns,
             reasons=core.reasons,
@@ -346,7 +347,7 @@ class Service:
     def _open(self) -> Engine:
         engine = open_database(self.settings.retailer.serving.database)
         with engine.begin() as connection:
-            keep_layout(connection, self._layout.id, self._layout.to_json())
+            keep_schema(connection, self._decision_schema.id, self._decision_schema.to_json())
             other = connection.execute(
                 select(customers.c.layout).where(customers.c.layout != self._profile_layout).limit(1)
             ).first()
@@ -366,13 +367,13 @@ class Service:
         with self._engine.begin() as connection:
             note_used(connection, used)
 
-    def _read_decision(self, decision_id: str) -> tuple[DecisionMade, list[Row]]:
+    def _read_decision(self, decision_id: str) -> tuple[LoggedDecisions, list[Row]]:
         try:
             with self._reading.connect() as connection:
-                found = read_decisions(connection, [decision_id]).get(decision_id)
+                found = next(read_decisions(connection, [decision_id]), None)
                 if found is None:
                     raise UnknownDecisionError("no decision has this id")
-                return made_from_row(found), read_outcomes(connection, decision_id)
+                return found, read_outcomes(connection, decision_id)
         except SQLAlchemyError as error:
             raise StorageUnavailableError("the database cannot be read") from error
 

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from orchestrator.ingest.link import Link
-from orchestrator.log.decided import Decided, decided_from
-from orchestrator.log.facts import read_decided
+from orchestrator.log.decision_log import ChosenActions, read_chosen
 from orchestrator.privacy.erasing import erase_customer
 from orchestrator.profiles import ProfileSchema
 from orchestrator.serving.errors import (
@@ -133,7 +132,7 @@ class Writer:
         answers: dict[int, Answer | ServiceError] = {}
         with connection.begin():
             ids = [outcome.decision_id for job in jobs if isinstance(job, OutcomesJob) for outcome in job.outcomes]
-            decided = decided_from(read_decided(connection, ids))
+            decided = read_chosen(connection, ids)
             identities = _lock(connection, jobs, decided)
             denied = {i for i, wanted in enumerate(claim()) if not wanted}
             answers.update((i, WaitedTooLongError("not begun in time, and not done")) for i in denied)
@@ -178,7 +177,7 @@ class Writer:
         answers: dict[int, Answer | ServiceError],
         *,
         whose: Sequence[Whose],
-        decided: Mapping[str, Decided],
+        decided: Mapping[str, ChosenActions],
         tally: BatchTally,
         now: float,
     ) -> None:
@@ -255,7 +254,7 @@ def _per_job(
         yield i, DecisionsMade(many)
 
 
-def _lock(connection: Connection, jobs: Sequence[Job], decided: Mapping[str, Decided]) -> Identities:
+def _lock(connection: Connection, jobs: Sequence[Job], decided: Mapping[str, ChosenActions]) -> Identities:
     """Have everything to oneself that the jobs read or change."""
     # Every decision reads what is in stock: one that is answered after this must know it.
     if any(isinstance(job, StockJob) for job in jobs):

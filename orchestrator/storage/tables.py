@@ -90,10 +90,10 @@ stated = Table(
     Column("stated_at", Double, nullable=False),
 )
 
-layouts = Table(
-    "layouts",
+decision_schemas = Table(
+    "decision_schemas",
     metadata,
-    Column("layout_id", String, primary_key=True, comment="digest of `body`"),
+    Column("schema_id", String, primary_key=True, comment="digest of `body`"),
     Column("body", Text, nullable=False, comment="JSON: action ids and feature columns, in array order"),
 )
 
@@ -104,7 +104,7 @@ decisions = Table(
     Column("customer_id", String, nullable=False),
     Column("decided_at", Double, nullable=False),
     Column("policy_version", String, nullable=False),
-    Column("layout_id", String, ForeignKey("layouts.layout_id"), nullable=False),
+    Column("schema_id", String, ForeignKey("decision_schemas.schema_id"), nullable=False),
     Column("action", Integer, nullable=False, comment="index into the layout's actions"),
     Column("propensity", Double, nullable=False, comment="distribution[action]"),
     Column("request", Text, nullable=False, comment="the request as JSON, without the customer id"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,9 @@ from orchestrator.api.models.decisions import (
 from orchestrator.api.models.fields import finite_or_none, timestamp
 from orchestrator.api.models.outcomes import FactReceipt, FactsResponse, OutcomeRecord
 from orchestrator.decision.core import DecisionCore
+from orchestrator.log.decision_log import LoggedDecisions
 from orchestrator.log.decision_schema import LoggedAction
+from orchestrator.serving.handlers.deciding import decisions_made
 from orchestrator.serving.handlers.explaining import Contribution, Explained
 from orchestrator.serving.jobs import DecisionMade, Recorded
 from orchestrator.storage.tables import Row
@@ -39,35 +40,38 @@ def batch_decision_json(made: DecisionMade, *, line: int) -> bytes:
 
 
 def decision_record(
-    made: DecisionMade, outcomes: Sequence[Row], parts: Sequence[Sequence[Contribution]] | None
+    logged: LoggedDecisions, outcomes: Sequence[Row], parts: Sequence[Sequence[Contribution]] | None
 ) -> DecisionRecord:
-    """A decision with all its reasons, and what followed."""
-    layout = made.layout
-    prices = [None] * len(layout.actions) if layout.action_set is None else layout.action_set.cost.tolist()
+    """The only decision of a batch with all its reasons, and what followed."""
+    schema = logged.schema
+    (made,) = decisions_made(logged, ranked=[True])
+    eligible, reasons, scores, distribution = (
+        a[0].tolist() for a in (logged.eligible, logged.reasons, logged.scores, logged.distribution)
+    )
     return DecisionRecord.model_validate(
         {
             **_decision(made),
             "customer_id": made.customer_id,
-            "request": json.loads(made.request),
-            "features": dict(zip(layout.columns, made.features.tolist(), strict=True)),
+            "request": logged.asked(0),
+            "features": dict(zip(schema.columns, logged.features[0].tolist(), strict=True)),
             "actions": [
                 ActionConsidered(
                     id=action.id,
-                    eligible=bool(made.eligible[a]),
-                    reason=None if made.eligible[a] else layout.reasons[made.reasons[a]],
-                    score=finite_or_none(float(made.scores[a])),
-                    price=prices[a],
-                    probability=float(made.distribution[a]),
+                    eligible=eligible[a],
+                    reason=None if eligible[a] else schema.reasons[reasons[a]],
+                    score=finite_or_none(scores[a]),
+                    price=price,
+                    probability=distribution[a],
                     contributions=None if parts is None else _score_parts(parts[a]),
                 )
-                for a, action in enumerate(layout.actions)
+                for a, (action, price) in enumerate(zip(schema.actions, schema.action_set.cost.tolist(), strict=True))
             ],
             "outcomes": [
                 OutcomeRecord(
                     outcome_id=row["outcome_id"],
                     type=row["type"],
                     value=row["value"],
-                    slot=row["slot"] or 1,
+                    slot=row["slot"],
                     timestamp=timestamp(row["timestamp"]),
                     received_at=timestamp(row["received_at"]),
                 )
@@ -129,7 +133,7 @@ def facts_response(ids: Sequence[str], recorded: Recorded) -> FactsResponse:
 
 
 def _decision(made: DecisionMade) -> dict[str, Any]:
-    actions = made.layout.actions
+    actions = made.schema.actions
     several = {
         "slots": [{"action": _action(actions[a]), "propensity": p} for a, p in made.slots if actions[a].channel],
         "joint_propensity": made.joint_propensity,

@@ -53,8 +53,8 @@ async def decide(body: DecisionRequest, http: Request) -> Response:
 @read_router.get("/{decision_id}", responses=responses(404, 422), summary="Why this decision was made")
 async def read_decision(decision_id: Annotated[Identifier, Path()], service: ServiceDep) -> DecisionRecord:
     """Everything logged about a decision, and what followed."""
-    made, outcomes = await service.read_decision(decision_id)
-    return decision_record(made, outcomes, service.contributions_to(made))
+    logged, outcomes = await service.read_decision(decision_id)
+    return decision_record(logged, outcomes, service.contributions_to(logged))
 
 
 @explain_router.post(

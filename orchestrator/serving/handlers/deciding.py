@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,16 +11,17 @@ from sqlalchemy import Connection
 from orchestrator.decision.core import DecisionCore, Decisions, id_words
 from orchestrator.decision.groups import Assignment, Experiment, Group, GroupArray
 from orchestrator.decision.ranking import rank
-from orchestrator.log.contact_facts import ContactReader
-from orchestrator.log.decision_schema import Layout
-from orchestrator.log.facts import read_decisions, read_key_uses, write_rows
+from orchestrator.log.contact_facts import ContactFacts, ContactReader
+from orchestrator.log.decision_log import LoggedDecisions, read_decisions, write_decisions
+from orchestrator.log.decision_schema import DecisionSchema
+from orchestrator.log.facts import read_key_uses, write_rows
 from orchestrator.log.identifiers import decision_ids
 from orchestrator.serving.errors import KeyReusedError, ServiceError, UnknownCustomerError
 from orchestrator.serving.handlers.profiles_batch import ProfilesBatch
 from orchestrator.serving.jobs import DecisionJob, DecisionMade
 from orchestrator.serving.policy_watcher import PolicyHolder, ServedPolicy
 from orchestrator.serving.telemetry.batch_metrics import BatchTally
-from orchestrator.storage.tables import Row, contacts, decisions, idempotency
+from orchestrator.storage.tables import Row, contacts, idempotency
 from policies.exploration.slots import NOTHING, Slots
 
 _LABELS = {int(group): group.label for group in Group}
@@ -33,7 +33,7 @@ class Decider:
 
     Args:
         core: the decision core.
-        layout: what the positions of the core's arrays mean; in the log already.
+        schema: what the positions of the core's arrays mean; in the log already.
         policies: holds the policy that serves. A batch takes it once, so each decision is of one version.
         contacts: reads what contact rules look at.
         groups: whose customers the policy decides for.
@@ -44,7 +44,7 @@ class Decider:
         self,
         core: DecisionCore,
         *,
-        layout: Layout,
+        schema: DecisionSchema,
         policies: PolicyHolder,
         contacts: ContactReader,
         groups: Assignment,
@@ -55,7 +55,7 @@ class Decider:
         self._experiment = experiment
         self._rules = experiment.fingerprint
         self._contacts = contacts
-        self._layout = layout
+        self._schema = schema
         self._policies = policies
 
     def decide(
@@ -98,17 +98,16 @@ class Decider:
         if not keyed:
             return first_use
         used = read_key_uses(connection, [job.key for _, job in keyed if job.key is not None])
-        logged = read_decisions(connection, [decision_id for _, decision_id in used.values()])
+        batches = list(read_decisions(connection, [decision_id for _, decision_id in used.values()]))
+        logged = {decision_id: (batch, i) for batch in batches for i, decision_id in enumerate(batch.decision_id)}
         for i, job in keyed:
             if job.key not in used:
                 first_use.setdefault(job.key, i)
                 continue
             fingerprint, decision_id = used[job.key]
-            answers[i] = (
-                made_from_row(logged[decision_id], ranked=job.candidates)
-                if fingerprint == job.fingerprint
-                else _reused()
-            )
+            batch, row = logged[decision_id]
+            repeated = decisions_made(batch.take([row]), ranked=[job.candidates])
+            answers[i] = next(repeated) if fingerprint == job.fingerprint else _reused()
         return first_use
 
     def _decide_fresh(
@@ -132,6 +131,7 @@ class Decider:
         groups = self._groups.of([job.customer_id for job in jobs])
         slots = np.array([job.slots for job in jobs])
         turns = _turns([job.customer_id for job in jobs]) if self._contacts.counts else [list(range(len(jobs)))]
+        batches: list[tuple[LoggedDecisions, list[tuple[int, int, int]]]] = []
         for turn in turns:
             whom, named = [jobs[i] for i in turn], [ids[i] for i in turn]
             customer_ids = [job.customer_id for job in whom]
@@ -151,58 +151,52 @@ class Decider:
                 counted=self._contacts.is_contact,
             )
             tally.decisions(decided, groups=groups[places])
-            of_turn = list(
-                self._made(
-                    whom,
-                    named,
-                    decided,
-                    served=served,
-                    groups=groups[places],
-                    events_until=facts.last_event,
-                    stock_until=facts.stock.until,
-                    now=now,
-                )
-            )
-            made.update(zip(turn, of_turn, strict=True))
+            logged = self._logged(whom, named, decided, served=served, groups=groups[places], facts=facts, now=now)
+            made.update(zip(turn, decisions_made(logged, ranked=[job.candidates for job in whom]), strict=True))
+            reached = list(self._contacts_in(logged))
+            batches.append((logged, reached))
             if turn is not turns[-1]:
-                reached = [(m.customer_id, found[0]) for m in of_turn if (found := self._contact_in(m))]
-                codes = np.array([a for _, a in reached], dtype=np.int64)  # of the catalogue's actions: their columns
-                facts = facts.with_contacts([customer for customer, _ in reached], action=codes, now=now)
+                codes = np.array(
+                    [a for _, a, _ in reached], dtype=np.int64
+                )  # of the catalogue's actions: their columns
+                facts = facts.with_contacts([customer_ids[row] for row, _, _ in reached], action=codes, now=now)
         tally.lap("deciding")
-        rows = [_row(made[i]) for i in range(len(jobs))]
-        write_rows(connection, decisions, rows)
+        for logged, _ in batches:
+            write_decisions(connection, logged)
         keys = [
             {"key": job.key, "fingerprint": job.fingerprint, "decision_id": decision_id}
             for job, decision_id in zip(jobs, ids, strict=True)
             if job.key is not None
         ]
         write_rows(connection, idempotency, keys)
-        write_rows(connection, contacts, list(self._contact_rows(made.values())))
+        write_rows(connection, contacts, [row for logged, reached in batches for row in self._rows(logged, reached)])
         tally.lap("writing")
         return [made[i] for i in range(len(jobs))]
 
-    def _contact_in(self, made: DecisionMade) -> tuple[int, int] | None:
-        """The action of a decision that is a contact, and its slot from 1; several slots have one at most."""
-        chosen = [action for action, _ in made.slots] or [made.action]
-        return next(((a, slot) for slot, a in enumerate(chosen, start=1) if self._contacts.is_contact[a]), None)
+    def _contacts_in(self, logged: LoggedDecisions) -> Iterator[tuple[int, int, int]]:
+        """Row, action and slot (from 1) of each decision that is a contact; several slots have one at most."""
+        for row, first in enumerate(logged.action.tolist()):
+            chosen = [action for action, _ in logged.slots[row]] or [first]
+            slot = next((slot for slot, a in enumerate(chosen, start=1) if self._contacts.is_contact[a]), 0)
+            if slot:
+                yield row, chosen[slot - 1], slot
 
-    def _contact_rows(self, made: Iterable[DecisionMade]) -> Iterator[Row]:
+    def _rows(self, logged: LoggedDecisions, reached: Iterable[tuple[int, int, int]]) -> Iterator[Row]:
         """What the ledger keeps of those decisions that are contacts."""
-        for decision in made:
-            if reached := self._contact_in(decision):
-                action = self._layout.actions[reached[0]]
-                yield {
-                    "decision_id": decision.decision_id,
-                    "customer_id": decision.customer_id,
-                    "action": action.id,
-                    "channel": action.channel,
-                    "intent": action.intent,
-                    "slot": reached[1],
-                    "decided_at": decision.decided_at,
-                    "last_at": decision.decided_at,
-                }
+        for row, a, slot in reached:
+            action, at = self._schema.actions[a], float(logged.decided_at[row])
+            yield {
+                "decision_id": logged.decision_id[row],
+                "customer_id": logged.customer_id[row],
+                "action": action.id,
+                "channel": action.channel,
+                "intent": action.intent,
+                "slot": slot,
+                "decided_at": at,
+                "last_at": at,
+            }
 
-    def _made(
+    def _logged(
         self,
         jobs: Sequence[DecisionJob],
         ids: Sequence[str],
@@ -210,107 +204,60 @@ class Decider:
         *,
         served: ServedPolicy,
         groups: GroupArray,
-        events_until: int,
-        stock_until: int,
+        facts: ContactFacts,
         now: float,
-    ) -> Iterator[DecisionMade]:
-        # Many at once are not ranked: that would cost more than all the rest.
-        wanted = [i for i, job in enumerate(jobs) if job.candidates]
-        ranking = rank(
-            decided.scores[wanted], decided.distribution[wanted], decided.eligible[wanted], decided.action[wanted]
-        )
-        ranked = iter(zip(ranking.actions, ranking.scores, ranking.probabilities, strict=True))
+    ) -> LoggedDecisions:
+        n, codes = len(jobs), groups.tolist()
         joint = [] if decided.slots is None else decided.slots.joint.tolist()
-        # As lists, since to take one number out of an array costs as much as a line of code.
-        actions, propensities, codes = (a.tolist() for a in (decided.action, decided.propensity, groups))
-        for i, (job, decision_id, code) in enumerate(zip(jobs, ids, codes, strict=True)):
-            best, scores, probabilities = next(ranked) if job.candidates else ((), (), ())
-            yield DecisionMade(
-                decision_id=decision_id,
-                customer_id=job.customer_id,
-                decided_at=now,
-                policy_version=served.version,
-                layout=self._layout,
-                action=actions[i],
-                propensity=propensities[i],
-                request=job.request,
-                eligible=decided.eligible[i],
-                reasons=decided.reasons[i],
-                scores=decided.scores[i],
-                distribution=decided.distribution[i],
-                features=decided.features[i],
-                group=_LABELS[code],
-                experiment=self._groups.experiment,
-                events_until=events_until,
-                stock_until=stock_until,
-                rules=self._rules if code == _RULED else "",
-                slots=_slots(decided.slots, i) if job.slots > 1 else (),
-                joint_propensity=joint[i] if job.slots > 1 else None,
-                ranked=best,
-                ranked_scores=scores,
-                ranked_probabilities=probabilities,
-            )
+        return LoggedDecisions(
+            schema=self._schema,
+            decision_id=tuple(ids),
+            customer_id=tuple(job.customer_id for job in jobs),
+            decided_at=np.full(n, now),
+            policy_version=(served.version,) * n,
+            action=decided.action,
+            propensity=decided.propensity,
+            request=tuple(job.request for job in jobs),
+            features=decided.features,
+            eligible=decided.eligible,
+            reasons=decided.reasons,
+            scores=decided.scores,
+            distribution=decided.distribution,
+            group_name=tuple(_LABELS[code] for code in codes),
+            experiment=(self._groups.experiment,) * n,
+            rules=tuple(self._rules if code == _RULED else "" for code in codes),
+            events_until=np.full(n, facts.last_event),
+            stock_until=np.full(n, facts.stock.until),
+            slots=tuple(_slots(decided.slots, i) if job.slots > 1 else () for i, job in enumerate(jobs)),
+            joint_propensity=tuple(joint[i] if job.slots > 1 else None for i, job in enumerate(jobs)),
+        )
 
 
-def made_from_row(row: Row, *, ranked: bool = True) -> DecisionMade:
-    """A decision as read back from the log by `read_decisions`; `ranked` says whether to rank what could be chosen."""
-    layout = Layout.from_json(row["layout_id"], row["layout"])
-    packed = np.frombuffer(row["eligible"], dtype=np.uint8)
-    eligible = np.unpackbits(packed, count=len(layout.actions)).astype(bool)
-    scores = np.frombuffer(row["scores"], dtype=np.float32)
-    distribution = np.frombuffer(row["distribution"], dtype=np.float64)
-    ranking = rank(scores[None], distribution[None], eligible[None], np.array([row["action"]]))
-    return DecisionMade(
-        decision_id=row["decision_id"],
-        customer_id=row["customer_id"],
-        decided_at=row["decided_at"],
-        policy_version=row["policy_version"],
-        layout=layout,
-        action=row["action"],
-        propensity=row["propensity"],
-        request=row["request"],
-        eligible=eligible,
-        reasons=np.frombuffer(row["reasons"], dtype=np.uint8),
-        scores=scores,
-        distribution=distribution,
-        features=np.frombuffer(row["features"], dtype=np.float32),
-        group=row["group_name"] or Group.POLICY.label,
-        experiment=row["experiment"] or "",
-        events_until=row["events_until"] or 0,
-        stock_until=row["stock_until"] or 0,
-        rules=row["rules"] or "",
-        slots=[(action, propensity) for action, propensity in json.loads(row["slots"] or "[]")],
-        joint_propensity=row["joint_propensity"],
-        ranked=ranking.actions[0] if ranked else (),
-        ranked_scores=ranking.scores[0] if ranked else (),
-        ranked_probabilities=ranking.probabilities[0] if ranked else (),
-    )
-
-
-def _row(made: DecisionMade) -> Row:
-    """A decision as the log keeps it."""
-    return {
-        "decision_id": made.decision_id,
-        "customer_id": made.customer_id,
-        "decided_at": made.decided_at,
-        "policy_version": made.policy_version,
-        "layout_id": made.layout.id,
-        "action": made.action,
-        "propensity": made.propensity,
-        "request": made.request,
-        "features": made.features.tobytes(),
-        "eligible": np.packbits(made.eligible).tobytes(),
-        "reasons": made.reasons.tobytes(),
-        "scores": made.scores.tobytes(),
-        "distribution": made.distribution.tobytes(),
-        "group_name": made.group,
-        "experiment": made.experiment,
-        "events_until": made.events_until,
-        "stock_until": made.stock_until,
-        "rules": made.rules or None,
-        "slots": json.dumps(made.slots) if made.slots else None,
-        "joint_propensity": made.joint_propensity,
-    }
+def decisions_made(logged: LoggedDecisions, *, ranked: Sequence[bool]) -> Iterator[DecisionMade]:
+    """Answers from logged decisions; `ranked` says of each whether to rank what could be chosen."""
+    # Many at once are not ranked: that would cost more than all the rest.
+    wanted = [i for i, ranks in enumerate(ranked) if ranks]
+    ranking = rank(logged.scores[wanted], logged.distribution[wanted], logged.eligible[wanted], logged.action[wanted])
+    best = iter(zip(ranking.actions, ranking.scores, ranking.probabilities, strict=True))
+    # As lists, since to take one number out of an array costs as much as a line of code.
+    actions, propensities, moments = (a.tolist() for a in (logged.action, logged.propensity, logged.decided_at))
+    for i, ranks in enumerate(ranked):
+        found, scores, probabilities = next(best) if ranks else ((), (), ())
+        yield DecisionMade(
+            decision_id=logged.decision_id[i],
+            customer_id=logged.customer_id[i],
+            decided_at=moments[i],
+            policy_version=logged.policy_version[i],
+            schema=logged.schema,
+            action=actions[i],
+            propensity=propensities[i],
+            group=logged.group_name[i],
+            slots=logged.slots[i],
+            joint_propensity=logged.joint_propensity[i],
+            ranked=found,
+            ranked_scores=scores,
+            ranked_probabilities=probabilities,
+        )
 
 
 def _slots(slots: Slots | None, i: int) -> list[tuple[int, float]]:

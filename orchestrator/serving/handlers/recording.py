@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from orchestrator.config.models import DELIVERY
 from orchestrator.ingest.raw import RawMessage
 from orchestrator.ingest.types import NEEDS_CHANNEL, NONE
-from orchestrator.log.decided import Decided
+from orchestrator.log.decision_log import ChosenActions
 from orchestrator.log.facts import (
     known_events,
     known_outcomes,
@@ -80,7 +80,7 @@ def record_outcomes(
     profiles: ProfilesBatch,
     jobs: Sequence[OutcomesJob],
     *,
-    decided: Mapping[str, Decided],
+    decided: Mapping[str, ChosenActions],
     now: float,
 ) -> list[Recorded | ServiceError]:
     """Keep the outcomes that are new, and apply those that are events or report contacts; which were new, per job."""
@@ -93,11 +93,11 @@ def record_outcomes(
             place = "" if len(job.outcomes) == 1 else f"[{unknown[0]}]."
             answers.append(UnknownDecisionError(f"{place}decision_id is of no decision in the log"))
             continue
-        beyond = [i for i, o in enumerate(job.outcomes) if o.slot > decided[o.decision_id].slots]
+        beyond = [i for i, o in enumerate(job.outcomes) if o.slot > len(decided[o.decision_id].chosen)]
         if beyond:
             place = "" if len(job.outcomes) == 1 else f"[{beyond[0]}]."
             outcome = job.outcomes[beyond[0]]
-            has = decided[outcome.decision_id].slots
+            has = len(decided[outcome.decision_id].chosen)
             answers.append(UnknownSlotError(f"{place}slot = {outcome.slot}: the decision has {has}"))
             continue
         new = []
@@ -132,13 +132,13 @@ def _apply_outcomes(
     schema: ProfileSchema,
     profiles: ProfilesBatch,
     rows: Sequence[Row],
-    decided: Mapping[str, Decided],
+    decided: Mapping[str, ChosenActions],
     *,
     now: float,
 ) -> None:
     # Some outcomes (`accept`) are not events; a click after silence has no channel to count it for, a purchase has
     # none and needs none.
-    channels = {r["decision_id"]: _channel_code(schema, decided[r["decision_id"]].channel) for r in rows}
+    channels = {r["decision_id"]: _channel_code(schema, decided[r["decision_id"]].actions[0].channel) for r in rows}
     rows = [
         r
         for r in rows

@@ -18,7 +18,7 @@ from tests.orchestrator.conftest import random_policy
 from tests.orchestrator.decision.test_groups import rules_preferring
 
 NOON = 1_768_996_800.0  # 2026-01-21 12:00 UTC
-TABLES = ("customers", "events", "decisions", "contacts", "idempotency", "outcomes", "layouts", "stated")
+TABLES = ("customers", "events", "decisions", "contacts", "idempotency", "outcomes", "decision_schemas", "stated")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import re
 from dataclasses import replace
@@ -16,8 +15,6 @@ from orchestrator.audit.auditing import audit_decisions
 from orchestrator.config import Cap, ContactPolicy, Groups, QuietHours
 from orchestrator.decision.core import DecisionCore
 from orchestrator.eligibility.eligible_actions import Reason
-from orchestrator.log.decision_schema import digest
-from orchestrator.log.facts import keep_layout
 from orchestrator.profiles import ProfileSchema
 from orchestrator.storage.database import open_database
 from policies.exploration.explorers import Explorer
@@ -312,24 +309,6 @@ def test_where_there_are_no_contact_rules_none_can_have_forbidden_anything(ask, 
     (fault,) = audit_decisions(engine, retailer, policy_of=lambda _: policy).faults
     engine.dispose()
     assert "reasons" in fault.what
-
-
-def test_layouts_of_before_reasons_could_be_repeated_are_counted_apart(logged):
-    of, audit = logged
-    url = of.serving.database
-    (kept,) = read_rows(url, "SELECT layout_id, body FROM layouts")
-    body = json.loads(kept["body"])
-    old = {name: value for name, value in body.items() if name not in {"channels", "contact_rules"}}
-    text = json.dumps(old)
-    engine = open_database(url)
-    with engine.begin() as connection:
-        keep_layout(connection, digest(text), text)
-    engine.dispose()
-    change(url, f"UPDATE decisions SET layout_id = '{digest(text)}'")  # noqa: S608
-    found = audit()
-    assert (found.faults, found.verified, found.rebuilt) == ([], found.decisions, 0)
-    ((why, count),) = found.skipped.items()
-    assert (why.split(":")[0], count) == ("reasons not repeated", found.decisions)
 
 
 def test_events_that_are_gone_are_found(logged):

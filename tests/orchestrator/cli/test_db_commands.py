@@ -63,7 +63,7 @@ UNGUARDED = {"sqlite": (), "postgresql": ("SET session_replication_role = replic
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
-        ("DELETE FROM layouts", "decisions: 5 rows name a layout_id that layouts lacks"),
+        ("DELETE FROM decision_schemas", "decisions: 5 rows name a schema_id that decision_schemas lacks"),
         ("DELETE FROM decisions", "idempotency: 5 rows name a decision_id that decisions lacks"),
         ("DELETE FROM customers WHERE customer_id = 'c-1'", "name a customer_id that customers lacks"),
         ("DELETE FROM events WHERE event_id = 'purchase-3'", "1 of 5 profiles are not what their events make of them"),

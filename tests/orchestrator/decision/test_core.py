@@ -398,7 +398,7 @@ def test_the_database_keeps_the_order_of_columns(ask: Any) -> None:
     async def serve(served: Any) -> Any:
         await served.know("c")
         decision = await served.decide("c", context={"hour": 7})
-        return decision, served.rows("layouts")[0]["body"], served.rows("decisions")[0]
+        return decision, served.rows("decision_schemas")[0]["body"], served.rows("decisions")[0]
 
     _, body, logged = ask(serve)
     layout = json.loads(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from orchestrator.log.facts import keep_layout, read_states, serialise, write_states
+from orchestrator.log.facts import keep_schema, read_states, serialise, write_states
 from orchestrator.storage.database import open_database
 
 
@@ -78,9 +78,9 @@ def test_a_layout_kept_before_stays(database_url):
     engine = open_database(database_url)
     for body in ("first", "second"):
         with engine.begin() as connection:
-            keep_layout(connection, "a", body)
+            keep_schema(connection, "a", body)
     with engine.connect() as connection:
-        assert connection.exec_driver_sql("SELECT body FROM layouts").scalar_one() == "first"
+        assert connection.exec_driver_sql("SELECT body FROM decision_schemas").scalar_one() == "first"
     engine.dispose()
 
 

@@ -17,12 +17,12 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
 from orchestrator.log import upgrading
-from orchestrator.log.facts import keep_layout
+from orchestrator.log.facts import keep_schema
 from orchestrator.log.upgrading import upgrade_database
 from orchestrator.storage import migrating
 from orchestrator.storage.database import READ_ONLY, open_database, read_url
 from orchestrator.storage.errors import SchemaError, StorageError
-from orchestrator.storage.tables import SCHEMA_VERSION, layouts, metadata
+from orchestrator.storage.tables import SCHEMA_VERSION, decision_schemas, metadata
 from tests.database_rows import change, read_rows
 
 
@@ -50,9 +50,9 @@ def test_opening_again_keeps_what_is_there(database_url):
     for _ in range(2):
         engine = open_database(database_url)
         with engine.begin() as connection:
-            keep_layout(connection, "a", "{}")
+            keep_schema(connection, "a", "{}")
         engine.dispose()
-    assert read_rows(database_url, "SELECT layout_id, body FROM layouts") == [{"layout_id": "a", "body": "{}"}]
+    assert read_rows(database_url, "SELECT schema_id, body FROM decision_schemas") == [{"schema_id": "a", "body": "{}"}]
     assert read_rows(database_url, "SELECT * FROM alembic_version") == [{"version_num": f"{SCHEMA_VERSION:04}"}]
 
 
@@ -77,9 +77,9 @@ def test_reading_does_not_wait_for_a_write_in_progress(database_url):
     engine = open_database(database_url)
     reading = engine.execution_options(**READ_ONLY)
     with engine.begin() as writing:
-        keep_layout(writing, "a", "{}")
+        keep_schema(writing, "a", "{}")
         with reading.connect() as connection:
-            assert connection.execute(select(layouts)).all() == []
+            assert connection.execute(select(decision_schemas)).all() == []
     engine.dispose()
 
 
@@ -135,7 +135,7 @@ def a_newer_program(tmp_path, monkeypatch):
 
 def with_a_row(url):
     open_database(url).dispose()
-    change(url, "INSERT INTO layouts VALUES ('a', '{}')")
+    change(url, "INSERT INTO decision_schemas VALUES ('a', '{}')")
 
 
 def test_an_older_database_is_refused_until_it_is_upgraded(database_url, a_newer_program):
@@ -147,7 +147,7 @@ def test_an_older_database_is_refused_until_it_is_upgraded(database_url, a_newer
     engine = open_database(database_url)
     assert "store" in {column["name"] for column in inspect(engine).get_columns("stock")}
     engine.dispose()
-    assert read_rows(database_url, "SELECT layout_id FROM layouts") == [{"layout_id": "a"}]
+    assert read_rows(database_url, "SELECT schema_id FROM decision_schemas") == [{"schema_id": "a"}]
     (act,) = read_rows(database_url, "SELECT what, target FROM audit_log")
     assert act == {"what": "database upgraded", "target": "schema 1 -> 2"}
     assert upgrade_database(database_url) == (2, 2)
