@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,7 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "data_dir" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.data)
         params = getattr(getattr(item, "callspec", None), "params", {})
-        if "postgresql" in (*getattr(item, "fixturenames", ()), params.get("database_url")):
+        if "postgresql" in (
+            *getattr(item, "fixturenames", ()),
+            params.get("database_url"),
+            params.get("empty_database_url"),
+        ):
             item.add_marker(pytest.mark.postgresql)
 
 
@@ -74,7 +79,7 @@ def postgresql() -> Iterator[PostgreSQLServer]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database of the test's own; a test that uses it runs on both kinds."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'journey.db'}"
@@ -83,6 +88,40 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     name = server.create()
     yield server.url(name)
     server.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of the test's own with its tables, copied from one; a test that uses it runs on both kinds."""
+    if request.param == "sqlite":
+        file = tmp_path / "journey.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    server = request.getfixturevalue("postgresql")
+    name = server.create(template=request.getfixturevalue("postgresql_template"))
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that has its tables, and nothing else."""
+    from orchestrator.storage.database import open_database
+
+    file = tmp_path_factory.mktemp("template") / "journey.db"
+    open_database(f"sqlite:///{file}").dispose()
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: PostgreSQLServer) -> str:
+    """Name of a database that has its tables, and nothing else."""
+    from orchestrator.storage.database import open_database
+
+    name = postgresql.create()
+    open_database(postgresql.url(name)).dispose()
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -34,10 +34,10 @@ class PostgreSQLServer:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={quote(str(self._folder), safe='')}"
 
-    def create(self) -> str:
-        """A new, empty database."""
+    def create(self, *, template: str = "template1") -> str:
+        """A new database, empty or a copy of one nobody is connected to."""
         name = f"journey_{uuid4().hex}"
-        self.run(f"CREATE DATABASE {name}")
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def drop(self, database: str) -> None:

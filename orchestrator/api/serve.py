@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import resource
 import sys
 from contextlib import suppress
 
@@ -12,14 +11,16 @@ from uvicorn.config import STARTUP_FAILURE
 
 from orchestrator.api.app import create_app
 from orchestrator.api.log_lines import configure_logging
-from orchestrator.api.middleware.connections import MOST_CONNECTIONS, BoundedProtocol
 from orchestrator.api.middleware.local_only import is_loopback
 from orchestrator.api.middleware.telemetry import collector
 from orchestrator.api.stopping import DrainingServer
 from orchestrator.errors import AccessError
 from orchestrator.serving.service import Service, ServiceSettings
 
-_OTHER_FILES = 256
+# Connections and requests at once; beyond, 503. What else slow clients could do, a proxy in front stops.
+MOST_CONNECTIONS = 4096
+# Between two requests on one connection.
+IDLE_SECONDS = 30
 
 
 def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
@@ -52,13 +53,14 @@ def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
     provider = collector(serving.operations.otlp_endpoint)
     app = create_app(settings, dev=dev, tracer_provider=provider)
     tune_process()
-    BoundedProtocol.most = most_connections()
     config = uvicorn.Config(
         app,
         host=serving.host,
         port=serving.port,
         loop="uvloop",
-        http=BoundedProtocol,
+        http="httptools",
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=IDLE_SECONDS,
         server_header=False,
         access_log=False,
         log_config=None,
@@ -76,22 +78,6 @@ def serve(settings: ServiceSettings, *, dev: bool = False) -> None:
         provider.shutdown()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
-
-
-def most_connections() -> int:
-    """How many connections there may be, having raised the limit of open files as far as this process may.
-
-    A connection is an open file. Some are left for the database, logs and bodies on disk: without any, nobody could be
-    told to wait.
-    """
-    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_CONNECTIONS + _OTHER_FILES
-    if limit == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    if limit < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    return max(1, min(MOST_CONNECTIONS, limit - _OTHER_FILES))
 
 
 def tune_process() -> None:

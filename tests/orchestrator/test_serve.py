@@ -195,7 +195,7 @@ def test_an_unusable_database_is_one_line(what: str, tmp_path: Path) -> None:
     elif what == "older":
         open_database(f"sqlite:///{path}").dispose()
         with closing(sqlite3.connect(path)) as other, other:
-            other.execute("UPDATE alembic_version SET version_num = '0001'")
+            other.execute("UPDATE alembic_version SET version_num = '0000'")
     elif what == "other profiles":
         open_database(f"sqlite:///{path}").dispose()
         with closing(sqlite3.connect(path)) as other, other:

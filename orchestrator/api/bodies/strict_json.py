@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,9 @@ from orchestrator.serving.queue import Room
 
 # Bytes of a body that most often comes in one piece with its head, and is not worth the room it would take up.
 _SMALL = 4096
+# Seconds for a whole body, and bytes announced that give it one more.
+BODY_SECONDS = 30.0
+BODY_RATE = 65_536
 
 
 class StrictJsonRequest(Request):
@@ -41,7 +45,8 @@ class StrictJsonRequest(Request):
 
         Raises:
             ProblemError: 400 when the client leaves before its end; 413 before more than the limit is held in memory;
-                415 for another media type; 503 when too much is waiting or being received already.
+                415 for another media type; 408 when it does not come in time; 503 when too much is waiting or being
+                received already.
         """
         limit = self.app.state.max_body_bytes
         declared = self.headers.get("content-length")
@@ -51,14 +56,24 @@ class StrictJsonRequest(Request):
         service = self.app.state.service
         try:
             service.check_room(size)  # what would be refused in the end need not be read
-            if declared is not None and size <= _SMALL:
-                return await self._received(limit)
-            with service.holding() as room:
-                return await self._received(limit, room)
+            # Memory is kept for a body all the while it comes.
+            async with asyncio.timeout(BODY_SECONDS + size / BODY_RATE):
+                if declared is not None and size <= _SMALL:
+                    return await self._received(limit)
+                with service.holding() as room:
+                    return await self._received(limit, room)
         except ServiceError as refusal:  # which FastAPI would take for a body it cannot read
             raise refusal_problem(refusal) from refusal
         except ClientDisconnect as error:
             raise malformed("the client left before its end") from error
+        except TimeoutError as error:
+            raise ProblemError(
+                408,
+                "body-too-slow",
+                detail=f"the body was not there within {BODY_SECONDS:g} s",
+                fix="send less at once, or over a faster connection",
+                headers={"Connection": "close"},
+            ) from error
 
     async def _received(self, limit: int, room: Room | None = None) -> bytes:
         """What comes, which takes up room as it comes: what was announced may come late, or never."""

@@ -46,22 +46,24 @@ def test_what_postgresql_commits_is_forced_to_disk_whatever_the_server_prefers(p
     postgresql.drop(name)
 
 
-def test_opening_again_keeps_what_is_there(database_url):
+def test_opening_again_keeps_what_is_there(empty_database_url):
     for _ in range(2):
-        engine = open_database(database_url)
+        engine = open_database(empty_database_url)
         with engine.begin() as connection:
             keep_schema(connection, "a", "{}")
         engine.dispose()
-    assert read_rows(database_url, "SELECT schema_id, body FROM decision_schemas") == [{"schema_id": "a", "body": "{}"}]
-    assert read_rows(database_url, "SELECT * FROM alembic_version") == [{"version_num": f"{SCHEMA_VERSION:04}"}]
+    assert read_rows(empty_database_url, "SELECT schema_id, body FROM decision_schemas") == [
+        {"schema_id": "a", "body": "{}"}
+    ]
+    assert read_rows(empty_database_url, "SELECT * FROM alembic_version") == [{"version_num": f"{SCHEMA_VERSION:04}"}]
 
 
-def test_two_processes_may_open_an_empty_database_at_once(database_url):
+def test_two_processes_may_open_an_empty_database_at_once(empty_database_url):
     together, engines = threading.Barrier(4), []
 
     def open_it():
         together.wait(20)
-        engines.append(open_database(database_url))
+        engines.append(open_database(empty_database_url))
 
     threads = [threading.Thread(target=open_it) for _ in range(4)]
     for thread in threads:
@@ -73,8 +75,8 @@ def test_two_processes_may_open_an_empty_database_at_once(database_url):
     assert len(engines) == 4
 
 
-def test_reading_does_not_wait_for_a_write_in_progress(database_url):
-    engine = open_database(database_url)
+def test_reading_does_not_wait_for_a_write_in_progress(empty_database_url):
+    engine = open_database(empty_database_url)
     reading = engine.execution_options(**READ_ONLY)
     with engine.begin() as writing:
         keep_schema(writing, "a", "{}")
@@ -83,8 +85,8 @@ def test_reading_does_not_wait_for_a_write_in_progress(database_url):
     engine.dispose()
 
 
-def test_migrations_make_the_tables_the_program_uses(database_url):
-    engine = open_database(database_url)
+def test_migrations_make_the_tables_the_program_uses(empty_database_url):
+    engine = open_database(empty_database_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         # Comments are for readers of the source.
@@ -102,7 +104,7 @@ def test_migrations_are_numbered_without_a_gap():
 def test_tables_that_changed_since_a_release_need_a_migration():
     """When this fails before the first release, write the digest anew; afterwards freeze v0001, and add a migration."""
     made = "".join(str(CreateTable(table).compile(dialect=sqlite.dialect())) for table in metadata.sorted_tables)
-    assert hashlib.sha256(made.encode()).hexdigest()[:16] == "eb21971158d92700"
+    assert hashlib.sha256(made.encode()).hexdigest()[:16] == "52d375aed5595b38"
 
 
 SECOND = """
@@ -138,23 +140,23 @@ def with_a_row(url):
     change(url, "INSERT INTO decision_schemas VALUES ('a', '{}')")
 
 
-def test_an_older_database_is_refused_until_it_is_upgraded(database_url, a_newer_program):
-    with_a_row(database_url)
+def test_an_older_database_is_refused_until_it_is_upgraded(empty_database_url, a_newer_program):
+    with_a_row(empty_database_url)
     a_newer_program()
     with pytest.raises(SchemaError, match=r"has schema 1, .* needs 2; .*`journey db upgrade`"):
-        open_database(database_url)
-    assert upgrade_database(database_url) == (1, 2)
-    engine = open_database(database_url)
+        open_database(empty_database_url)
+    assert upgrade_database(empty_database_url) == (1, 2)
+    engine = open_database(empty_database_url)
     assert "store" in {column["name"] for column in inspect(engine).get_columns("stock")}
     engine.dispose()
-    assert read_rows(database_url, "SELECT schema_id FROM decision_schemas") == [{"schema_id": "a"}]
-    (act,) = read_rows(database_url, "SELECT what, target FROM audit_log")
+    assert read_rows(empty_database_url, "SELECT schema_id FROM decision_schemas") == [{"schema_id": "a"}]
+    (act,) = read_rows(empty_database_url, "SELECT what, target FROM audit_log")
     assert act == {"what": "database upgraded", "target": "schema 1 -> 2"}
-    assert upgrade_database(database_url) == (2, 2)
+    assert upgrade_database(empty_database_url) == (2, 2)
 
 
-def test_an_upgrade_that_fails_leaves_everything_as_it_was(database_url, a_newer_program, monkeypatch):
-    with_a_row(database_url)
+def test_an_upgrade_that_fails_leaves_everything_as_it_was(empty_database_url, a_newer_program, monkeypatch):
+    with_a_row(empty_database_url)
     a_newer_program()
 
     def fail(*arguments, **more):
@@ -165,26 +167,26 @@ def test_an_upgrade_that_fails_leaves_everything_as_it_was(database_url, a_newer
     done = Running.run_migrations
     monkeypatch.setattr(Running, "run_migrations", lambda self, **more: (done(self, **more), fail()))
     with pytest.raises(StorageError, match="the power went"):
-        upgrade_database(database_url)
-    assert read_rows(database_url, "SELECT * FROM alembic_version") == [{"version_num": "0001"}]
+        upgrade_database(empty_database_url)
+    assert read_rows(empty_database_url, "SELECT * FROM alembic_version") == [{"version_num": "0001"}]
     with pytest.raises(SchemaError, match="has schema 1"):
-        open_database(database_url)
+        open_database(empty_database_url)
 
 
-def test_a_newer_database_is_refused_naming_this_version_and_is_not_upgraded(database_url):
-    open_database(database_url).dispose()
-    change(database_url, "UPDATE alembic_version SET version_num = '0099'")
+def test_a_newer_database_is_refused_naming_this_version_and_is_not_upgraded(empty_database_url):
+    open_database(empty_database_url).dispose()
+    change(empty_database_url, "UPDATE alembic_version SET version_num = '0099'")
     for refused in (open_database, upgrade_database):
         with pytest.raises(SchemaError, match=r"has schema 99, .*newer version; this is journey-orchestrator \d+\.\d+"):
-            refused(database_url)
+            refused(empty_database_url)
 
 
-def test_a_database_of_another_program_is_refused_untouched(database_url):
-    change(database_url, "CREATE TABLE orders (id INTEGER)")
+def test_a_database_of_another_program_is_refused_untouched(empty_database_url):
+    change(empty_database_url, "CREATE TABLE orders (id INTEGER)")
     for refused in (open_database, upgrade_database):
         with pytest.raises(SchemaError, match="other tables"):
-            refused(database_url)
-    engine = open_engine(database_url)
+            refused(empty_database_url)
+    engine = open_engine(empty_database_url)
     assert inspect(engine).get_table_names() == ["orders"]
     engine.dispose()
 
