@@ -12,7 +12,7 @@ from orchestrator.eligibility.history import ContactHistory, OutcomeHistory
 from orchestrator.eligibility.rules.counting import Counting
 from orchestrator.eligibility.zones import CustomerZones
 from orchestrator.errors import ContextError
-from policies.arrays import BoolArray, Float64Array, IntArray
+from policies.arrays import BoolArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,6 @@ class ContactMoment:
         store: int64 (n,), code of each customer's store as of `ContactRules.stores`, -1 for one that is not listed
             there; none for no store listed.
         in_stock: bool (n, categories), or (1, categories) for everybody the same; none where all is.
-        minutes: float64 (n,), minutes that associates have left for the customer; none without limit.
     """
 
     now: float
@@ -41,12 +40,11 @@ class ContactMoment:
     content: BoolArray | None = None
     store: IntArray | None = None
     in_stock: BoolArray | None = None
-    minutes: Float64Array | None = None
     _counting: dict[Counts, Counting] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         n = len(self)
-        for name in ("targeted", "content", "store", "minutes"):
+        for name in ("targeted", "content", "store"):
             given = getattr(self, name)
             if given is not None and len(given) != n:
                 raise ContextError(f"{name} has {len(given)} rows, zones has {n}; give one row per customer")
@@ -77,7 +75,6 @@ class ContactMoment:
             content=some(self.content),
             store=None if self.store is None else self.store[block],
             in_stock=self.in_stock if self.in_stock is None or len(self.in_stock) == 1 else some(self.in_stock),
-            minutes=None if self.minutes is None else self.minutes[block],
         )
 
     def counting(self, counts: Counts) -> Counting:

@@ -39,7 +39,6 @@ class Reason(IntEnum):
     TOO_SOON = 11
     QUIET_HOURS = 12
     STORE_CLOSED = 13
-    NO_MINUTES = 14
 
 
 class EligibilityRules:

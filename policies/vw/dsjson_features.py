@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from policies.errors import FeedbackError
-from policies.hashing import DEFAULT_NAMESPACE, hash_chained, hash_feature
+from policies.hashing import DEFAULT_NAMESPACE
 
 JsonObject = tuple[tuple[str, Any], ...]  # members in order: VW reads a repeated key twice
 _ESCAPED = str.maketrans(" \t|:", "____")
@@ -38,12 +38,6 @@ class JsonFeature(NamedTuple):
     def name(self) -> str:
         """The feature's name without `--chain_hash`."""
         return self.key + (self.text or "")
-
-    def weight_index(self, *, chain_hash: bool = False) -> int:
-        """Unmasked weight index."""
-        if chain_hash and self.text is not None:
-            return hash_chained(self.namespace, self.key, self.text)
-        return hash_feature(self.namespace, self.name)
 
 
 def flatten(members: JsonObject, *, namespace: str = DEFAULT_NAMESPACE) -> Iterator[JsonFeature]:

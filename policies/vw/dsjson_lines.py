@@ -76,11 +76,6 @@ def read_lines(file: Path) -> Iterator[DsjsonLine]:
                 raise FeedbackError(f"{file}, line {number}: {_reason(error)}") from error
 
 
-def write_lines(lines: Iterable[DsjsonLine], file: Path) -> None:
-    """Write lines as they were read; the file appears whole or not at all."""
-    write_text_lines((line.text for line in lines), file)
-
-
 def write_text_lines(lines: Iterable[str], file: Path) -> None:
     """Write text lines; the file appears whole or not at all."""
     handle, name = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)

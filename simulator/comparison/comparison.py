@@ -247,19 +247,6 @@ class Comparison:
         """One row per policy, highest margin first, all numbers; NaN where a number does not exist."""
         return pd.DataFrame([self._record(standing) for standing in self.standings])
 
-    def segments_to_frame(self) -> pd.DataFrame:
-        """One row per segment and policy: margin per customer of the segment, reference minus policy."""
-        return pd.DataFrame(
-            [
-                {"segment": segment.segment, "customers": segment.customers, "policy": policy}
-                | _flat("margin", segment.margins[policy])
-                | _flat("difference", segment.differences.get(policy))
-                | {"is_best_other": policy == segment.best_other}
-                for segment in self.segments
-                for policy in self.policies
-            ]
-        )
-
     def write_parquet(self, path: Path) -> None:
         """Write `to_frame` as Parquet, whole or not at all."""
         with whole_file(path) as staging:

@@ -20,7 +20,7 @@ SAID_WITHOUT_STOCK = ("service", "thank")
 
 
 def condition_rules(retailer: Retailer, actions: Sequence[Action]) -> Iterator[ConditionRule]:
-    """One rule per condition of targeting, content field, category that must be in stock, and number of minutes.
+    """One rule per condition of targeting, content field, and category that must be in stock.
 
     Args:
         retailer: whose catalogue.
@@ -39,11 +39,6 @@ def condition_rules(retailer: Retailer, actions: Sequence[Action]) -> Iterator[C
     for c, category in enumerate(retailer.catalogue.categories):
         about = scope(a.subject == category and a.intent not in SAID_WITHOUT_STOCK for a in actions)
         yield ConditionRule(f"stock of {category}", Reason.OUT_OF_STOCK, about, _in_stock(c), "in_stock")
-    for minutes in sorted({action.associate_minutes for action in actions} - {0.0}):
-        about = scope(action.associate_minutes == minutes for action in actions)
-        yield ConditionRule(
-            f"{minutes:g} associate minutes", Reason.NO_MINUTES, about, _free_minutes(minutes), "minutes"
-        )
 
 
 def _targeted(expression: int) -> Callable[[ContactMoment], BoolArray]:
@@ -66,12 +61,5 @@ def _in_stock(category: int) -> Callable[[ContactMoment], BoolArray]:
     def fulfilled(moment: ContactMoment) -> BoolArray:
         everyone = moment.everyone()
         return everyone if moment.in_stock is None else everyone & moment.in_stock[:, category]
-
-    return fulfilled
-
-
-def _free_minutes(needed: float) -> Callable[[ContactMoment], BoolArray]:
-    def fulfilled(moment: ContactMoment) -> BoolArray:
-        return moment.everyone() if moment.minutes is None else moment.minutes >= needed
 
     return fulfilled

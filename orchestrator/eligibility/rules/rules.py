@@ -15,11 +15,11 @@ from orchestrator.eligibility.eligible_actions import Reason, ReasonArray
 from orchestrator.eligibility.rules.caps import CapRule
 from orchestrator.eligibility.rules.clock_rules import ClockRule, QuietHoursRule, StoreHoursRule
 from orchestrator.eligibility.rules.conditions import condition_rules
-from orchestrator.eligibility.rules.open_hours import HORIZON, OpenHours
-from orchestrator.eligibility.rules.rule import ConditionRule, Rule
+from orchestrator.eligibility.rules.open_hours import OpenHours
+from orchestrator.eligibility.rules.rule import Rule
 from orchestrator.eligibility.rules.suppression import SuppressionRule
 from orchestrator.errors import ConfigError, ContextError
-from policies.arrays import BoolArray, Float64Array, IntArray
+from policies.arrays import BoolArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,7 @@ class ContactRules:
         self._ids = retailer.catalogue.ids
         known = [*_fact_rules(retailer, actions), *_clock_rules(retailer, actions), *condition_rules(retailer, actions)]
         self.rules = tuple(sorted((r for r in known if r.scope[: len(self._ids)].any()), key=lambda r: r.reason))
-        self._all = _Classes.of(self.rules, len(self._ids))
-        self._timed = _Classes.of([r for r in self.rules if not isinstance(r, ConditionRule)], len(self._ids))
-        self._conditions = tuple(rule for rule in self.rules if isinstance(rule, ConditionRule))
+        self._classes = _Classes.of(self.rules, len(self._ids))
 
     def reasons(self, moment: ContactMoment) -> ReasonArray:
         """Why each action may not be said now; uint8 (n, A), `Reason.ELIGIBLE` (0) where no contact rule blocks it.
@@ -92,9 +90,9 @@ class ContactRules:
             ContextError: the history has codes that are not known here, or `targeted` is missing.
         """
         self._check(moment)
-        by_class = np.zeros((self._all.count, len(moment)), dtype=np.uint8)
+        by_class = np.zeros((self._classes.count, len(moment)), dtype=np.uint8)
         # Complements of codes: the first reason is the largest number, and maxima are found many cells at a time.
-        for rule, classes in self._all.of_rule:
+        for rule, classes in self._classes.of_rule:
             if rule.idle(moment):
                 continue
             blocked = rule.blocked(moment)
@@ -102,40 +100,8 @@ class ContactRules:
                 mark = blocked * np.uint8(~np.uint8(rule.reason))
                 by_class[classes] = np.maximum(by_class[classes], mark)
         np.invert(by_class, out=by_class, where=by_class > 0)
-        reasons: ReasonArray = by_class[self._all.of_action]
+        reasons: ReasonArray = by_class[self._classes.of_action]
         return reasons.T
-
-    def next_allowed(self, moment: ContactMoment) -> Float64Array:
-        """When each action may be said, if nothing else happens; seconds since 1970, float64 (n, A).
-
-        Now where it may be said now; else the first moment at which no rule blocks it; nan where time alone does not
-        help, or if its rules leave no time of the week.
-
-        Args:
-            moment: n customers at a moment.
-
-        Raises:
-            ContextError: as of `reasons`.
-        """
-        self._check(moment)
-        by_class = np.full((self._timed.count, len(moment)), float(moment.now))
-        clocks: list[list[ClockRule]] = [[] for _ in by_class]
-        for rule, classes in self._timed.of_rule:
-            if isinstance(rule, ClockRule):
-                for of_class in classes:
-                    clocks[of_class].append(rule)
-                continue
-            free = rule.free_from(moment, np.full(len(moment), float(moment.now)))
-            for of_class in classes:
-                np.maximum(by_class[of_class], free, out=by_class[of_class])
-        for at, rules in zip(by_class, clocks, strict=True):
-            at[:] = _all_open(moment, at, rules)
-        allowed = by_class[self._timed.of_action]
-        for condition in self._conditions:
-            blocked = condition.blocked(moment)
-            if blocked.any():
-                allowed[np.ix_(condition.scope[: len(self._ids)], blocked)] = np.nan
-        return allowed.T
 
     def explain(self, moment: ContactMoment, row: int) -> tuple[Blocked, ...]:
         """Every rule that blocks an action for one customer, by action and then in the order of reporting.
@@ -226,16 +192,3 @@ def _clock_rules(retailer: Retailer, actions: Sequence[Action]) -> Iterator[Cloc
         own = [(s.time_zone or policy.time_zone, OpenHours.of_week(s.hours.of_week())) for s in stores.stores.values()]
         default = policy.time_zone, OpenHours.of_week(stores.hours.of_week())
         yield StoreHoursRule("store_hours", Reason.STORE_CLOSED, through(stores.channels), (*own, default))
-
-
-def _all_open(moment: ContactMoment, at: Float64Array, rules: Sequence[ClockRule]) -> Float64Array:
-    """The first moment from `at` on when all of these allow it; nan if they never do together."""
-    first = at
-    while True:
-        later = first
-        for rule in rules:
-            later = rule.free_from(moment, later)
-        later = np.where(later > at + HORIZON, np.nan, later)
-        if np.array_equal(later, first, equal_nan=True):
-            return first
-        first = later

@@ -232,5 +232,4 @@ _CHANGES = {
     Reason.TOO_SOON: "wait",
     Reason.QUIET_HOURS: "wait for the end of quiet hours",
     Reason.STORE_CLOSED: "wait until the store opens",
-    Reason.NO_MINUTES: "free minutes of an associate",
 }

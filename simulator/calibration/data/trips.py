@@ -113,11 +113,6 @@ def fit_by_likelihood(trips: IntArray, *, weeks: float) -> TripRates:
     return TripRates(shape=float(np.exp(found.x)), rate=mean / weeks)
 
 
-def expected_active_share(rates: TripRates) -> float:
-    """Share of household-weeks with a trip, if trips of a household are as random as the model says."""
-    return float(1 - (rates.shape / (rates.shape + rates.rate)) ** rates.shape)
-
-
 def _weekly(baskets: Baskets) -> IntArray:
     """Trips per household and whole week, int64 (H, W), households by number."""
     weeks = weeks_covered(baskets)

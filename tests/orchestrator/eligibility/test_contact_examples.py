@@ -28,6 +28,7 @@ from tests.orchestrator.eligibility.single_facts import (
     moment_of,
     rules_of,
 )
+from tests.orchestrator.eligibility.waiting import next_allowed
 
 EMAIL, THANK, OFFER, BANNER, VISIT = SAID[0], SAID[2], SAID[1], SAID[3], SAID[4]
 
@@ -113,19 +114,18 @@ def test_hold_is_never_blocked() -> None:
             [Fact(0, EMAIL, NOON), Fact(0, BANNER, NOON), Fact(0, VISIT, NOON)], [Outcome(0, "unsubscribe", NOON)]
         ),
         in_stock=np.zeros((1, len(RETAIL.catalogue.categories)), dtype=bool),
-        minutes=np.zeros(1),
     )
     rules = rules_of(everything)
     assert rules.reasons(moment)[0, 0] == Reason.ELIGIBLE
     assert (rules.reasons(moment)[0, 1:] > 0).all()
-    assert rules.next_allowed(moment)[0, 0] == NOON
-    assert np.isnan(rules.next_allowed(moment)[0, 1:]).all()
+    assert next_allowed(rules, moment)[0, 0] == NOON
+    assert np.isnan(next_allowed(rules, moment)[0, 1:]).all()
     assert not [blocked for blocked in rules.explain(moment, 0) if blocked.action == "hold"]
 
 
 def test_no_customers_and_no_rules_are_fine() -> None:
     nobody = moment_of(zones=[])
-    assert rules_of({}).reasons(nobody).shape == rules_of(DAILY).next_allowed(nobody).shape == (0, len(IDS))
+    assert rules_of({}).reasons(nobody).shape == next_allowed(rules_of(DAILY), nobody).shape == (0, len(IDS))
     assert not rules_of({}).reasons(moment_of()).any()
 
 
@@ -136,17 +136,10 @@ def test_what_is_sold_out_is_not_said_but_for_thanks_and_service() -> None:
     found = rules_of({}).reasons(replace(moment_of(zones=["UTC"] * 2), in_stock=in_stock))
     subjects = [action.subject == "home" for action in RETAIL.catalogue.actions]
     assert (found == np.where(subjects, Reason.OUT_OF_STOCK, 0)).all()
-    assert np.isnan(rules_of({}).next_allowed(replace(moment_of(), in_stock=in_stock))[0, OFFER])
+    assert np.isnan(next_allowed(rules_of({}), replace(moment_of(), in_stock=in_stock))[0, OFFER])
     thanks = tuple(replace(a, intent="thank") if a.subject == "home" else a for a in RETAIL.catalogue.actions)
     grateful = replace(RETAIL, contacts=ContactPolicy(), catalogue=replace(RETAIL.catalogue, actions=thanks))
     assert not ContactRules(grateful).reasons(replace(moment_of(), in_stock=in_stock)).any()
-
-
-def test_an_associate_needs_the_minutes_an_action_takes() -> None:
-    minutes = {i: a.associate_minutes for i, a in enumerate(RETAIL.catalogue.actions)}
-    found = rules_of({}).reasons(replace(moment_of(zones=["UTC"] * 2), minutes=np.array([6.0, 5.9])))
-    for column, needed in minutes.items():
-        assert found[:, column].tolist() == [Reason.NO_MINUTES * (needed > left) for left in (6.0, 5.9)]
 
 
 def test_a_template_whose_fields_are_missing_is_not_printed() -> None:
@@ -216,7 +209,7 @@ def test_each_customers_own_store_is_asked() -> None:
     moment = replace(moment_of(zones=["UTC"] * 3), store=store)
     assert rules.reasons(moment)[:, VISIT].tolist() == [Reason.STORE_CLOSED, 0, Reason.STORE_CLOSED]
     monday = datetime(2026, 6, 15, 9, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
-    assert rules.next_allowed(moment)[:, VISIT].tolist() == [monday, NOON, NOON + 2 * HOUR]
+    assert next_allowed(rules, moment)[:, VISIT].tolist() == [monday, NOON, NOON + 2 * HOUR]
 
 
 def test_the_longest_lasting_reason_is_reported_and_all_are_explained() -> None:
@@ -237,7 +230,7 @@ def test_the_longest_lasting_reason_is_reported_and_all_are_explained() -> None:
         Blocked("email.thank", "noon", Reason.QUIET_HOURS, None, None, NOON + 90 * MINUTE),
     ]
     # Free again at noon of the next day, when it is quiet.
-    assert rules.next_allowed(moment)[0, THANK] == NOON + DAY + 90 * MINUTE
+    assert next_allowed(rules, moment)[0, THANK] == NOON + DAY + 90 * MINUTE
 
 
 NIGHT = {"quiet_hours": [{"name": "night", "channels": ["email"], "from": "21:00", "to": "08:00"}]}
@@ -263,7 +256,7 @@ def test_quiet_hours_end_by_the_customers_clock(policy: dict[str, Any], zone: st
     rules, moment = rules_of(policy), moment_of(now=datetime.fromisoformat(asked).timestamp(), zones=[zone])
     expected = datetime.fromisoformat(first)
     assert rules.reasons(moment)[0, EMAIL] == Reason.QUIET_HOURS
-    assert datetime.fromtimestamp(rules.next_allowed(moment)[0, EMAIL], UTC) == expected
+    assert datetime.fromtimestamp(next_allowed(rules, moment)[0, EMAIL], UTC) == expected
     for seconds, code in ((-1, Reason.QUIET_HOURS), (0, Reason.ELIGIBLE)):
         at = expected + timedelta(seconds=seconds)
         assert rules.reasons(replace(moment, now=at.timestamp()))[0, EMAIL] == code
@@ -272,7 +265,7 @@ def test_quiet_hours_end_by_the_customers_clock(policy: dict[str, Any], zone: st
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"minutes": np.zeros(2)}, r"minutes has 2 rows, zones has 1"),
+        ({"store": np.zeros(2, dtype=np.int64)}, r"store has 2 rows, zones has 1"),
         ({"targeted": np.ones((3, 1), dtype=bool)}, r"targeted has 3 rows"),
         ({"in_stock": np.ones((2, 9), dtype=bool)}, r"in_stock has 2 rows.*one row, or one each"),
         ({"history": moment_of([Fact(1, 1, NOON)], zones=["UTC"] * 2).history}, r"history\.row is from 1 to 1"),

@@ -19,7 +19,7 @@ from vowpal_wabbit_next import DSJsonFormatParser, Example, TextFormatParser, Wo
 
 from policies.actions import ActionFeature, ActionSet
 from policies.exploration.explorers import Explorer
-from policies.hashing import DEFAULT_NAMESPACE, hash_namespace
+from policies.hashing import DEFAULT_NAMESPACE, hash_chained, hash_feature, hash_namespace
 from policies.vw.dsjson_features import JsonFeature, flatten
 from policies.vw.dsjson_lines import DecisionLine, read_lines
 from policies.vw.feature_space import Column, FeatureSpace, compile_plan
@@ -213,7 +213,12 @@ def as_named(feature: JsonFeature, *, chain_hash: bool) -> Feature:
     """Under `--chain_hash` no name has a string feature's index, but its number does: digits are their own hash."""
     if not chain_hash:
         return Feature(feature.namespace, feature.name, feature.value)
-    number = (feature.weight_index(chain_hash=True) - hash_namespace(feature.namespace)) & 0xFFFFFFFF
+    index = (
+        hash_feature(feature.namespace, feature.name)
+        if feature.text is None
+        else hash_chained(feature.namespace, feature.key, feature.text)
+    )
+    number = (index - hash_namespace(feature.namespace)) & 0xFFFFFFFF
     return Feature(feature.namespace, str(number), feature.value)
 
 

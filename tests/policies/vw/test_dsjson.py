@@ -15,9 +15,10 @@ from vowpal_wabbit_next import DSJsonFormatParser, Workspace, run_cli_driver
 from policies.actions import ActionFeature, ActionSet, PairFeature
 from policies.errors import FeedbackError
 from policies.feedback import LoggedFeedback
+from policies.hashing import hash_chained, hash_feature
 from policies.vw.dsjson import read_dsjson_log, write_dsjson_log
 from policies.vw.dsjson_features import JsonFeature, flatten
-from policies.vw.dsjson_lines import DecisionLine, SkippedLine, read_lines, write_lines
+from policies.vw.dsjson_lines import DecisionLine, SkippedLine, read_lines, write_text_lines
 from policies.vw.feature_space import FeatureSpace
 from policies.vw.policy import VWPolicy, VWSettings
 
@@ -55,7 +56,7 @@ def write(tmp_path: Path, *lines: str) -> Path:
 def test_every_reference_line_survives_reading_and_writing(name: str, data_dir: Path, tmp_path: Path) -> None:
     source = data_dir / "vw_conformance" / "train-sets" / name
     copy = tmp_path / name
-    write_lines(read_lines(source), copy)
+    write_text_lines((line.text for line in read_lines(source)), copy)
     assert copy.read_bytes().rstrip(b"\n") == source.read_bytes().rstrip(b"\n")
 
 
@@ -77,7 +78,7 @@ def test_blank_lines_and_lines_of_windows_are_kept(tmp_path: Path) -> None:
     file.write_bytes(content)
     lines = list(read_lines(file))
     assert [type(line) for line in lines] == [DecisionLine, SkippedLine, DecisionLine]
-    write_lines(lines, tmp_path / "copy")
+    write_text_lines((line.text for line in lines), tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == content
 
 
@@ -126,7 +127,7 @@ def test_failed_writing_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("old")
     with pytest.raises(FeedbackError):
-        write_lines(read_lines(source), target)
+        write_text_lines((line.text for line in read_lines(source)), target)
     assert target.read_text() == "old"
     assert sorted(f.name for f in tmp_path.iterdir()) == ["log.dsjson", "target"]
 
@@ -151,7 +152,9 @@ def our_features(context: str, *, chain_hash: bool) -> list[list[tuple[int, floa
 
 
 def index(feature: JsonFeature, *, chain_hash: bool) -> int:
-    return feature.weight_index(chain_hash=chain_hash) & (1 << BITS) - 1
+    if chain_hash and feature.text is not None:
+        return hash_chained(feature.namespace, feature.key, feature.text) & (1 << BITS) - 1
+    return hash_feature(feature.namespace, feature.name) & (1 << BITS) - 1
 
 
 @pytest.mark.parametrize("chain_hash", [False, True])

@@ -12,15 +12,13 @@ from scipy.stats import beta, gamma
 from simulator.calibration.data.data import CustomerSummary, Orders, read_orders, read_summary
 from simulator.calibration.data.purchase_process import (
     PurchaseProcess,
-    expected_later,
-    expected_repeats,
     fit_purchase_process,
     log_likelihood,
     orders_between,
-    share_without_repeat,
     summarise,
 )
 from simulator.errors import CalibrationError
+from tests.simulator.bg_nbd import expected_later, expected_repeats, share_without_repeat
 
 PUBLISHED = PurchaseProcess(r=0.243, alpha=4.414, a=0.793, b=2.426)
 TRUE = PurchaseProcess(r=0.6, alpha=5.0, a=0.9, b=2.5)

@@ -12,8 +12,6 @@ from simulator.calibration.data.daily_trips import fit_rhythm, rhythm_of
 from simulator.calibration.data.data import Orders
 from simulator.calibration.data.purchase_process import (
     PurchaseProcess,
-    expected_repeats,
-    share_without_repeat,
     summarise,
 )
 from simulator.calibration.data.trips import TripRates
@@ -21,6 +19,7 @@ from simulator.calibration.fidelity.company import Company
 from simulator.calibration.fidelity.simulated import simulate_mail_test, simulate_orders
 from simulator.calibration.fit.world_baskets import below_floor_at_floor
 from simulator.scenarios import load_world
+from tests.simulator.bg_nbd import expected_repeats, share_without_repeat
 
 CONFIG = Path(__file__).parents[3] / "configs" / "retail"
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from simulator.calibration.data.purchase_process import PurchaseProcess, expected_repeats
+from simulator.calibration.data.purchase_process import PurchaseProcess
 from simulator.world.behaviour import discounts, shopping
 from simulator.world.scene import Scene
+from tests.simulator.bg_nbd import expected_repeats
 
 
 def lived(scene: Scene, *, days: int, leaving: bool) -> np.ndarray:
