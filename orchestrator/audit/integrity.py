@@ -9,7 +9,8 @@ import numpy as np
 from sqlalchemy import Connection, Engine, Table, and_, func, select
 
 from orchestrator.audit.replaying import replay
-from orchestrator.log.facts import REPORTED, read_states, sample_customers
+from orchestrator.config.fact_types import REPORTED
+from orchestrator.log.facts import read_states, sample_customers
 from orchestrator.profiles import ProfileSchema
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.tables import (

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from orchestrator.ingest.records import is_known
-from orchestrator.ingest.types import NONE
+from orchestrator.ingest.vocabulary import NONE
 from orchestrator.log.decision_log import read_chosen
 from orchestrator.log.facts import read_events_of
 from orchestrator.profiles import EVENT_TYPES, Events, Profiles, ProfileSchema

@@ -3,9 +3,9 @@
 from orchestrator.config.catalogue import HOLD, Action, Catalogue
 from orchestrator.config.contact_policy import Cap, ContactPolicy, MinGap, QuietHours, Scope, StoreHours, Suppression
 from orchestrator.config.event_names import EventNames
+from orchestrator.config.fact_types import OUTCOMES
 from orchestrator.config.files import configs_dir, read_retailer
 from orchestrator.config.models import (
-    OUTCOMES,
     Attribute,
     Channel,
     Exploration,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from orchestrator.config.models import Channel, Duration, Intent, Name, Outcome, Settings
+from orchestrator.config.fact_types import OutcomeType
+from orchestrator.config.models import Channel, Duration, Intent, Name, Settings
 
 if TYPE_CHECKING:
     from orchestrator.config.catalogue import Action
@@ -163,7 +164,7 @@ class Suppression(Scope):
     """
 
     name: Name
-    after: Annotated[tuple[Outcome, ...], Some]
+    after: Annotated[tuple[OutcomeType, ...], Some]
     lasts: Duration = Field(alias="for")
 
 

@@ -4,35 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
+from orchestrator.config.fact_types import NEEDS, EventType
 from orchestrator.config.models import Channel, Duration, ProfileSettings, Settings
 from orchestrator.errors import suggestion
 
 # Texts that every customer may state, whatever profiles.yaml names.
 ALWAYS_STATED = ("timezone", "home_store")
-
-EventType = Literal[
-    "view",
-    "want",
-    "cart_add",
-    "cart_remove",
-    "purchase",
-    "return",
-    "sent",
-    "open",
-    "click",
-    "unsubscribe",
-    "subscribe",
-    "coupon_redeemed",
-    "visit",
-    "store_visit",
-    "profile",
-]
-# Their order is that of event codes.
-EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 
 
 class Track(Settings):
@@ -48,7 +28,7 @@ class Track(Settings):
 
     @model_validator(mode="after")
     def _has_its_channel(self) -> Track:
-        if self.type in ABOUT_A_CHANNEL and self.channel is None:
+        if self.type in NEEDS["channel"] and self.channel is None:
             raise ValueError(f"a {self.type!r} event needs a channel; add it")
         return self
 
@@ -57,7 +37,6 @@ def _tracks(names: dict[str, str], channel: str | None = None) -> dict[str, Trac
     return {name: Track.model_validate({"type": kind, "channel": channel}) for name, kind in names.items()}
 
 
-ABOUT_A_CHANNEL = frozenset({"sent", "open", "click", "unsubscribe", "subscribe"})
 # Segment's names for shops (v2 of its e-commerce spec, and the names of v1 it takes for the same), apps and e-mail.
 DEFAULT_TRACKS: dict[str, Track | None] = {
     **_tracks(

@@ -5,31 +5,14 @@ from __future__ import annotations
 import re
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from orchestrator.config.fact_types import OUTCOMES, OutcomeType
 from orchestrator.errors import suggestion
 
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-Outcome = Literal[
-    "open",
-    "click",
-    "visit",
-    "store_visit",
-    "purchase",
-    "return",
-    "coupon_redeemed",
-    "unsubscribe",
-    "accept",
-    "dismiss",
-    "sent",
-    "seen",
-    "failed",
-]
-OUTCOMES: tuple[str, ...] = get_args(Outcome)
-# What a channel reports of a contact itself: it went out, it was looked at, it will not go out.
-DELIVERY: tuple[str, ...] = ("sent", "seen", "failed")
 
 
 def seconds(text: Any) -> float:
@@ -142,7 +125,7 @@ class Goals(Settings):
     """
 
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-    outcomes: dict[Outcome, OutcomeWorth]
+    outcomes: dict[OutcomeType, OutcomeWorth]
     windows: dict[str, Duration]
 
     def worth(self, outcome: str, *, value: float = 0.0) -> float:
@@ -157,7 +140,7 @@ class Goals(Settings):
         """
         if outcome not in OUTCOMES:
             raise ValueError(f"unknown outcome {outcome!r}; {suggestion(outcome, OUTCOMES)}")
-        worth = self.outcomes.get(cast(Outcome, outcome), OutcomeWorth())
+        worth = self.outcomes.get(outcome, OutcomeWorth())
         return worth.fixed + worth.of_value * value
 
 

@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic_core import from_json
 
-from orchestrator.config.event_names import EVENT_TYPES
+from orchestrator.config.fact_types import EVENT_TYPES
 from orchestrator.errors import WireError, WireFault, suggestion
 from orchestrator.ingest.identifiers import fitting_id
 

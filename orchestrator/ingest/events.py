@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.config.event_names import EVENT_TYPES
+from orchestrator.config.fact_types import EVENT_TYPES
 from orchestrator.errors import EventError, suggestion
 from orchestrator.ingest.records import attribute_code, read_records
-from orchestrator.ingest.types import NONE
-from orchestrator.ingest.vocabulary import EventVocabulary
+from orchestrator.ingest.vocabulary import NONE, EventVocabulary
 from policies.arrays import BoolArray, Float64Array, IntArray, StrArray
 
 

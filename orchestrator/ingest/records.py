@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.config.event_names import EVENT_TYPES
+from orchestrator.config.fact_types import EVENT_TYPES, NEEDS
 from orchestrator.config.models import Attribute
 from orchestrator.errors import EventError, suggestion
-from orchestrator.ingest.types import NEEDS_CATEGORY, NEEDS_CHANNEL, NEEDS_VALUE, NONE
-from orchestrator.ingest.vocabulary import EventVocabulary
+from orchestrator.ingest.vocabulary import NONE, EventVocabulary
 
 FIELDS = (
     "event_id",
@@ -42,7 +41,11 @@ def read_records(
         EventError: names the record, the field, the value and the fix.
     """
     latest = math.inf if now is None else now + CLOCK_TOLERANCE
-    names = {"type": EVENT_TYPES, "channel": schema.channels, "category": schema.categories}
+    names = {
+        "type": EVENT_TYPES,
+        "channel": schema.channels,
+        "category": schema.categories,
+    }
     codes = {kind: {name: i for i, name in enumerate(known)} for kind, known in names.items()}
     columns: dict[str, list[Any]] = {name: [] for name in FIELDS[:-1]}
     stated: list[tuple[int, int, float]] = []
@@ -143,7 +146,7 @@ class _Record:
         value = self._required(name) if name == "type" else self._record.get(name)
         if value is None:
             kind = self._record["type"]
-            if kind in {"channel": NEEDS_CHANNEL, "category": NEEDS_CATEGORY}[name]:
+            if kind in NEEDS[name]:
                 raise self._error(name, f"is missing; a {kind!r} event needs it ({suggestion('', known)})")
             return NONE
         if not isinstance(value, str) or value not in known:
@@ -154,7 +157,7 @@ class _Record:
         value = self._record.get(name)
         if value is None:
             kind = self._record["type"]
-            if name == "value" and kind in NEEDS_VALUE:
+            if name == "value" and kind in NEEDS["value"]:
                 raise self._error(name, f"is missing; a {kind!r} event needs the money it moved")
             return 0.0
         if not _is_amount(value):

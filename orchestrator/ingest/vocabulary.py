@@ -7,6 +7,9 @@ from typing import Protocol
 
 from orchestrator.config.models import Attribute
 
+# The code of no channel, and of no category.
+NONE = -1
+
 
 class EventVocabulary(Protocol):
     """The channels, categories and attributes of a retailer, in code order; `ProfileSchema` is one."""

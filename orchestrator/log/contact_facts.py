@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from orchestrator.config import Retailer
 from orchestrator.config.catalogue import Action
 from orchestrator.config.contact_policy import time_zone
-from orchestrator.config.models import OUTCOMES
+from orchestrator.config.fact_types import OUTCOMES
 from orchestrator.eligibility import (
     ContactCheck,
     ContactHistory,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Double, Table, bindparam, case, func, select, text, update
 
+from orchestrator.config.fact_types import REPORTED
 from orchestrator.storage.dialects import Dialect, dialect_of
 from orchestrator.storage.tables import (
     Row,
@@ -19,9 +20,6 @@ from orchestrator.storage.tables import (
     outcomes,
     raw_events,
 )
-
-# The column of `contacts` that each report of a channel sets.
-REPORTED = {"sent": "sent_at", "seen": "seen_at", "failed": "cancelled_at"}
 
 
 def serialise(

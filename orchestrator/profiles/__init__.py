@@ -1,6 +1,6 @@
 """What is known about customers: a row of numbers each, kept up to date by their events."""
 
-from orchestrator.config.event_names import EVENT_TYPES
+from orchestrator.config.fact_types import EVENT_TYPES
 from orchestrator.errors import ContextError, EventError
 from orchestrator.ingest.events import EventRows, Events
 from orchestrator.profiles.context import ContextSchema

@@ -2,73 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import chain
 
 import numpy as np
 
-from orchestrator.config.event_names import EVENT_TYPES
+from orchestrator.config.fact_types import Trace
 from policies.arrays import Float64Array, IntArray
 
 CODES = ("", "category", "channel")
 AMOUNTS = ("count", "value", "discount")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trace:
-    """One thing an event changes.
-
-    Attributes:
-        slot: block of the state, as `ProfileSchema.slot` knows it.
-        of: of the block `last`, the one of `LAST`.
-        code: which code of the event chooses the cell of the block; an event without that code leaves nothing.
-        amount: what is added: 1, or an amount of the event.
-        weight: times this.
-    """
-
-    slot: str
-    of: str = ""
-    code: Literal["", "category", "channel"] = ""
-    amount: Literal["count", "value", "discount"] = "count"
-    weight: float = 1.0
-
-
-def _responses(weight: float) -> Trace:
-    return Trace(slot="responses", code="channel", weight=weight)
-
-
-# A click shows more interest than an open, which a mail program may have done by itself.
-SUMS: dict[str, tuple[Trace, ...]] = {
-    "view": (Trace(slot="views", code="category"),),
-    "visit": (Trace(slot="visits"),),
-    "store_visit": (Trace(slot="store_visits"),),
-    "purchase": (
-        Trace(slot="buys", code="category"),
-        Trace(slot="purchases"),
-        Trace(slot="spend", amount="value"),
-        Trace(slot="discounts", amount="discount"),
-    ),
-    "return": (Trace(slot="returns", amount="value"),),
-    "sent": (Trace(slot="fatigue", code="channel"), Trace(slot="sends", code="channel")),
-    "open": (_responses(0.25),),
-    "click": (_responses(1.0),),
-    "coupon_redeemed": (_responses(1.0), Trace(slot="redemptions")),
-}
-_RESPONSE = (Trace(slot="last", of="response"), Trace(slot="last.response", code="channel"))
-LAST_TIMES: dict[str, tuple[Trace, ...]] = {
-    "visit": (Trace(slot="last", of="visit"),),
-    "store_visit": (Trace(slot="last", of="store_visit"),),
-    "want": (Trace(slot="last.wanted", code="category"),),
-    "cart_add": (Trace(slot="last.carted", code="category"),),
-    "cart_remove": (Trace(slot="last.uncarted", code="category"),),
-    "purchase": (Trace(slot="last", of="purchase"), Trace(slot="last.bought", code="category")),
-    "open": _RESPONSE,
-    "click": _RESPONSE,
-    "coupon_redeemed": _RESPONSE,
-    "subscribe": (Trace(slot="last.subscribed", code="channel"),),
-    "unsubscribe": (Trace(slot="last.unsubscribed", code="channel"),),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +40,14 @@ class TraceTable:
     @classmethod
     def of(
         cls,
-        traces: dict[str, tuple[Trace, ...]],
+        traces: Sequence[Sequence[Trace]],
         *,
         cell: Callable[[Trace], int],
         half_life: Callable[[Trace], float] = lambda _: np.inf,
     ) -> TraceTable:
-        """The table of `SUMS` or `LAST_TIMES`, given where each trace stands and how it decays."""
-        count = np.array([len(traces.get(kind, ())) for kind in EVENT_TYPES], dtype=np.int64)
-        every = [trace for kind in EVENT_TYPES for trace in traces.get(kind, ())]
+        """The table, given the traces of each event type, where each of them stands and how it decays."""
+        count = np.array([len(of_type) for of_type in traces], dtype=np.int64)
+        every = list(chain.from_iterable(traces))
         return cls(
             first=np.cumsum(count) - count,
             count=count,

@@ -21,9 +21,10 @@ from functools import cached_property
 import numpy as np
 
 from orchestrator.config import Retailer
+from orchestrator.config.fact_types import EVENTS, Trace
 from orchestrator.config.models import Attribute, HalfLives
 from orchestrator.errors import ConfigError
-from orchestrator.profiles.decayed_counters import LAST_TIMES, SUMS, Trace, TraceTable
+from orchestrator.profiles.decayed_counters import TraceTable
 from policies.arrays import BoolArray, Float64Array
 
 FORMAT = 1
@@ -153,12 +154,12 @@ class ProfileSchema:
     @cached_property
     def sums(self) -> TraceTable:
         """What events add to decayed sums."""
-        return TraceTable.of(SUMS, cell=self._cell, half_life=self._half_life)
+        return TraceTable.of([kind.adds for kind in EVENTS], cell=self._cell, half_life=self._half_life)
 
     @cached_property
     def last_times(self) -> TraceTable:
         """Which last times events raise."""
-        return TraceTable.of(LAST_TIMES, cell=self._cell)
+        return TraceTable.of([kind.last for kind in EVENTS], cell=self._cell)
 
     def _cell(self, trace: Trace) -> int:
         return int(self.slot(trace.slot).start) + (LAST.index(trace.of) if trace.of else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestrator.ingest.types import NONE
+from orchestrator.ingest.vocabulary import NONE
 from orchestrator.profiles import EVENT_TYPES, EventRows
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from simulator.world.results import METRICS

@@ -10,8 +10,7 @@ from orchestrator.api.deps import ServiceDep
 from orchestrator.api.models.outcomes import FactsResponse, OutcomesRequest
 from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import invalid, refuse_future, refuse_repeated_ids, responses, unknown_name
-from orchestrator.config.models import DELIVERY
-from orchestrator.ingest.types import NEEDS_VALUE
+from orchestrator.config.fact_types import NEEDS, REPORTED
 from orchestrator.serving.jobs import Outcome, OutcomesJob
 
 router = APIRouter(prefix="/v1/outcomes", tags=["outcomes"], route_class=StrictJsonRoute)
@@ -27,7 +26,7 @@ async def receive_outcomes(body: OutcomesRequest, service: ServiceDep) -> FactsR
     sent = body if isinstance(body, list) else [body]
     ids = [outcome.outcome_id for outcome in sent]
     refuse_repeated_ids("outcome_id", ids, sent)
-    known = (*service.settings.retailer.goals.outcomes, *DELIVERY)
+    known = (*service.settings.retailer.goals.outcomes, *REPORTED)
     wrong = [
         unknown_name(f"[{i}].type" if isinstance(body, list) else "type", outcome.type, known)
         for i, outcome in enumerate(sent)
@@ -40,7 +39,7 @@ async def receive_outcomes(body: OutcomesRequest, service: ServiceDep) -> FactsR
             fix=f"a {outcome.type!r} outcome needs the money it moved",
         )
         for i, outcome in enumerate(sent)
-        if outcome.type in NEEDS_VALUE and "value" not in outcome.model_fields_set
+        if outcome.type in NEEDS["value"] and "value" not in outcome.model_fields_set
     ]
     if wrong:
         raise invalid(wrong)

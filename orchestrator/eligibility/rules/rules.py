@@ -9,7 +9,7 @@ import numpy as np
 
 from orchestrator.config import Retailer, Scope
 from orchestrator.config.catalogue import Action
-from orchestrator.config.models import OUTCOMES
+from orchestrator.config.fact_types import OUTCOMES
 from orchestrator.eligibility.context import ContactMoment
 from orchestrator.eligibility.eligible_actions import Reason, ReasonArray
 from orchestrator.eligibility.rules.caps import CapRule

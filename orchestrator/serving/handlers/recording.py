@@ -9,9 +9,9 @@ from dataclasses import asdict, replace
 import numpy as np
 from sqlalchemy import Connection
 
-from orchestrator.config.models import DELIVERY
+from orchestrator.config.fact_types import NEEDS, REPORTED
 from orchestrator.ingest.raw import RawMessage
-from orchestrator.ingest.types import NEEDS_CHANNEL, NONE
+from orchestrator.ingest.vocabulary import NONE
 from orchestrator.log.decision_log import ChosenActions
 from orchestrator.log.facts import (
     known_events,
@@ -121,7 +121,7 @@ def record_outcomes(
         answers.append(Recorded(tuple(new)))
     write_rows(connection, outcomes_table, rows)
     # Facts, also where they come late: what was sent was sent.
-    told = [row for row in rows if row["type"] in DELIVERY and row["slot"] == decided[row["decision_id"]].contact]
+    told = [row for row in rows if row["type"] in REPORTED and row["slot"] == decided[row["decision_id"]].contact]
     report_contacts(connection, [(row["decision_id"], row["type"], row["timestamp"]) for row in told])
     _apply_outcomes(connection, schema, profiles, rows, decided, now=now)
     return answers
@@ -142,7 +142,7 @@ def _apply_outcomes(
     rows = [
         r
         for r in rows
-        if r["type"] in EVENT_TYPES and (channels[r["decision_id"]] != NONE or r["type"] not in NEEDS_CHANNEL)
+        if r["type"] in EVENT_TYPES and (channels[r["decision_id"]] != NONE or r["type"] not in NEEDS["channel"])
     ]
     if not rows:
         return

@@ -222,13 +222,6 @@ def test_a_quoted_header_of_an_older_sender_is_unquoted(ask):
     ask(test)
 
 
-def test_event_types_of_the_configuration_are_those_of_profiles():
-    from orchestrator.config import event_names
-    from orchestrator.profiles import EVENT_TYPES
-
-    assert event_names.EVENT_TYPES == EVENT_TYPES
-
-
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("more", "field"),

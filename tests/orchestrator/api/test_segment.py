@@ -12,9 +12,7 @@ import pytest
 import yaml
 
 from orchestrator.config import event_names
-from orchestrator.ingest.types import NEEDS_CHANNEL
 from orchestrator.log.facts import count_raw_events
-from orchestrator.profiles import EVENT_TYPES
 from orchestrator.storage.database import open_database
 
 JSON = {"content-type": "application/json"}
@@ -426,8 +424,6 @@ def test_the_names_shown_in_the_shipped_configuration_are_those_built_in(retaile
     assert retailer.events.tracks == event_names.DEFAULT_TRACKS
     text = (retailer.directory / "events.yaml").read_text()
     assert set(yaml.safe_load(text)) == set(event_names.EventNames.model_fields)
-    assert event_names.EVENT_TYPES == EVENT_TYPES
-    assert event_names.ABOUT_A_CHANNEL == NEEDS_CHANNEL
 
 
 def test_a_retailer_adds_changes_and_forgets_names(serving, retailer):
