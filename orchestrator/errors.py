@@ -43,28 +43,56 @@ class ExpressionError(OrchestratorError):
     """An expression cannot be understood, or names what is not there."""
 
 
+class Fault(NamedTuple):
+    """One field at fault.
+
+    Attributes:
+        field: as the sender names it.
+        problem: what is wrong with it.
+        fix: what to do; empty where the problem says it.
+        value: what was sent, as text, where it may be quoted to whoever sent it.
+        row: which of several records, from 0.
+    """
+
+    field: str
+    problem: str
+    fix: str = ""
+    value: str = ""
+    row: int | None = None
+
+    def __str__(self) -> str:
+        """All of it as one sentence, but for the row."""
+        said = f"{self.field} = {self.value}: {self.problem}" if self.value else f"{self.field} {self.problem}"
+        return f"{said}; {self.fix}" if self.fix else said
+
+
+class FieldError(ValueError):
+    """What a validator refuses, apart from which field it is of; `problem` and `fix` as in `Fault`."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        self.problem, self.fix = problem, fix
+        super().__init__(f"{problem}; {fix}")
+
+
 class EventError(OrchestratorError):
-    """An event cannot be applied."""
+    """An event cannot be applied; `fault` says which field of which record, where it is one."""
+
+    def __init__(self, what: str | Fault) -> None:
+        self.fault = what if isinstance(what, Fault) else None
+        place = "" if self.fault is None or self.fault.row is None else f"record {self.fault.row}: "
+        super().__init__(f"{place}{what}")
 
 
 class ContextError(OrchestratorError):
     """A request's context cannot be encoded."""
 
 
-class WireFault(NamedTuple):
-    """One field at fault, in the sender's own words for it."""
-
-    field: str
-    problem: str
-    fix: str
-
-
 class WireError(OrchestratorError):
     """Another system's events cannot be translated; `faults` holds every reason."""
 
-    def __init__(self, faults: Iterable[WireFault]) -> None:
+    def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("; ".join(f"{f.field} {f.problem}; {f.fix}" for f in self.faults))
+        super().__init__("; ".join(map(str, self.faults)))
 
 
 class AccessError(OrchestratorError):

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from orchestrator.api.middleware.request_ids import PROBLEM
 from orchestrator.api.models.problems import FieldProblem, Problem
-from orchestrator.errors import suggestion
+from orchestrator.errors import FieldError, suggestion
 from orchestrator.ingest.records import CLOCK_TOLERANCE
 from orchestrator.serving import errors as service
 
@@ -314,24 +314,15 @@ async def _on_crash(request: Request, error: Exception) -> Response:
 
 
 def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
-    message = str(error["msg"])
-    kind = error["type"]
-    if kind == "value_error":
-        problem, _, fix = message.removeprefix("Value error, ").partition("; ")
-        return FieldProblem(field=_field(error["loc"]), problem=problem, fix=fix or _OTHER_FIX)
-    if kind in ("literal_error", "enum"):
-        return unknown_name(_field(error["loc"]), str(error["input"]), _expected(error))
+    field, context = _field(error["loc"]), error.get("ctx", {})
+    if isinstance(refused := context.get("error"), FieldError):
+        return FieldProblem(field=field, problem=refused.problem, fix=refused.fix)
     return FieldProblem(
-        field=_field(error["loc"]), problem=message, fix=_FIXES.get(kind, _OTHER_FIX).format(**error.get("ctx", {}))
+        field=field, problem=str(error["msg"]), fix=_FIXES.get(error["type"], _OTHER_FIX).format(**context)
     )
 
 
 _OTHER_FIX = "see /docs for what is accepted"
-
-
-def _expected(error: Mapping[str, Any]) -> list[str]:
-    text = str(error["ctx"]["expected"]).replace(" or ", ", ")
-    return [name.strip().strip("'") for name in text.split(",")]
 
 
 def _field(location: tuple[str | int, ...]) -> str:

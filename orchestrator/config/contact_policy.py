@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from orchestrator.config.fact_types import OutcomeType
 from orchestrator.config.models import Channel, Duration, Intent, Name, Settings
+from orchestrator.errors import FieldError
 
 if TYPE_CHECKING:
     from orchestrator.config.catalogue import Action
@@ -61,14 +62,14 @@ def time_zone(name: str) -> str:
     """The name of a time zone, checked.
 
     Raises:
-        ValueError: no such time zone.
+        FieldError: no such time zone.
     """
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         near = difflib.get_close_matches(name, zoneinfo.available_timezones(), n=1)
         hint = f"did you mean {near[0]!r}?" if near else "use a name of the IANA list, such as 'Europe/Berlin'"
-        raise ValueError(f"no such time zone; {hint}") from None
+        raise FieldError("no such time zone", hint) from None
     return name
 
 

@@ -113,7 +113,8 @@ def _sentence(
         case "string_pattern_mismatch":
             return f"{source}: {place} = {detail['input']!r}: must match {detail['ctx']['pattern']}"
         case _:
-            rule = detail["msg"].removeprefix("Value error, ").replace("Input should", "should")
+            refused = detail.get("ctx", {}).get("error")
+            rule = str(refused) if refused else detail["msg"].replace("Input should", "should")
             value = f" = {detail['input']!r}" if not isinstance(detail["input"], dict | list) else ""
             return f"{source}: {place}{value}: {rule}"
 

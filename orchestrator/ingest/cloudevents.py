@@ -20,7 +20,7 @@ from urllib.parse import unquote_to_bytes
 from pydantic_core import from_json
 
 from orchestrator.config.fact_types import EVENT_TYPES
-from orchestrator.errors import WireError, WireFault, suggestion
+from orchestrator.errors import Fault, WireError, suggestion
 from orchestrator.ingest.identifiers import fitting_id
 
 Mode = Literal["structured", "batch", "binary"]
@@ -57,7 +57,7 @@ def content_mode(headers: Mapping[str, str]) -> Mode | None:
         return "batch"
     if media_type.startswith("application/cloudevents"):
         fix = f"send {MEDIA_TYPE} or {BATCH_MEDIA_TYPE}"
-        raise WireError([WireFault("header Content-Type", f"{_quoted(given)} is of a format not read here", fix)])
+        raise WireError([Fault("header Content-Type", f"{_quoted(given)} is of a format not read here", fix)])
     return "binary" if f"{_PREFIX}specversion" in headers else None
 
 
@@ -79,16 +79,16 @@ def from_headers(headers: Sequence[tuple[str, str]], body: bytes) -> dict[str, A
             continue
         field = "header Content-Type" if name == "content-type" else f"header {name}"
         if name in names:
-            faults.append(WireFault(field, "is there twice", "send it once"))
+            faults.append(Fault(field, "is there twice", "send it once"))
         elif name in _SAID_ELSEWHERE:
-            faults.append(WireFault(field, f"is said by {_SAID_ELSEWHERE[name]} in binary mode", "remove it"))
+            faults.append(Fault(field, f"is said by {_SAID_ELSEWHERE[name]} in binary mode", "remove it"))
         elif name == "content-type":
             event["datacontenttype"] = value
         else:
             try:
                 event[name.removeprefix(_PREFIX)] = _unquoted(value)
             except UnicodeDecodeError:
-                faults.append(WireFault(field, "is not UTF-8 once percent-decoded", "encode it as UTF-8"))
+                faults.append(Fault(field, "is not UTF-8 once percent-decoded", "encode it as UTF-8"))
         names.add(name)
     if faults:
         raise WireError(faults)
@@ -122,12 +122,12 @@ class CloudEvents:
         Raises:
             WireError: attributes that are missing or wrong; the faults name each.
         """
-        faults: list[WireFault] = []
+        faults: list[Fault] = []
         records = []
         for i, event in enumerate(self.sent):
             reader = _Reader(event)
             records.append(reader.record(types))
-            faults += (WireFault(self._place(i, f.field), f.problem, f.fix) for f in reader.faults)
+            faults += (Fault(self._place(i, f.field), f.problem, f.fix) for f in reader.faults)
         if faults:
             raise WireError(faults)
         return records
@@ -161,7 +161,7 @@ class _Reader:
 
     def __init__(self, event: Any) -> None:
         self._event = event
-        self.faults: list[WireFault] = []
+        self.faults: list[Fault] = []
 
     def record(self, types: Mapping[str, str]) -> dict[str, Any]:
         if not isinstance(self._event, Mapping):
@@ -188,7 +188,7 @@ class _Reader:
         return record
 
     def _fault(self, field: str, problem: str, fix: str) -> None:
-        self.faults.append(WireFault(field, problem, fix))
+        self.faults.append(Fault(field, problem, fix))
 
     def _text(self, name: str) -> str:
         value = self._event.get(name)
@@ -240,20 +240,20 @@ def _data(event: Mapping[str, Any]) -> Any:
     try:
         return _json(base64.b64decode(event["data_base64"], validate=True), "data_base64")
     except (TypeError, ValueError, binascii.Error):
-        raise WireError([WireFault("data_base64", "is no Base64 text", "encode it as RFC 4648 says")]) from None
+        raise WireError([Fault("data_base64", "is no Base64 text", "encode it as RFC 4648 says")]) from None
 
 
 def _refuse_other_data(event: Mapping[str, Any], field: str) -> None:
     given = event.get("datacontenttype")
     if given is not None and not (isinstance(given, str) and _JSON.fullmatch(given.partition(";")[0].strip())):
-        raise WireError([WireFault(field, f"{_quoted(given)} is not read here", "send data as application/json")])
+        raise WireError([Fault(field, f"{_quoted(given)} is not read here", "send data as application/json")])
 
 
 def _json(body: bytes, field: str) -> Any:
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise WireError([WireFault(field, f"is not JSON: {error}", "send one JSON document in UTF-8")]) from None
+        raise WireError([Fault(field, f"is not JSON: {error}", "send one JSON document in UTF-8")]) from None
 
 
 def _quoted(value: Any) -> str:

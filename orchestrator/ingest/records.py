@@ -11,7 +11,7 @@ import numpy as np
 
 from orchestrator.config.fact_types import EVENT_TYPES, NEEDS
 from orchestrator.config.models import Attribute
-from orchestrator.errors import EventError, suggestion
+from orchestrator.errors import EventError, Fault, suggestion
 from orchestrator.ingest.vocabulary import NONE, EventVocabulary
 
 FIELDS = (
@@ -68,21 +68,22 @@ def read_records(
     return arrays
 
 
-def attribute_code(schema: EventVocabulary, name: str, value: Any) -> tuple[int, float]:
+def attribute_code(schema: EventVocabulary, name: str, value: Any, *, row: int | None = None) -> tuple[int, float]:
     """Code of an attribute, and its value as a number: the index of a named value, or itself.
 
     Raises:
         EventError: no such attribute or value.
     """
     if name not in schema.attributes:
-        raise EventError(f"attributes.{name} is not known; {suggestion(name, schema.attributes)}")
+        raise EventError(Fault(f"attributes.{name}", "is not known", suggestion(name, schema.attributes), row=row))
     attribute, code = schema.attributes[name], list(schema.attributes).index(name)
     if attribute.values:
         if value not in attribute.values:
-            raise EventError(f"attributes.{name} = {value!r}: not known; {suggestion(value, attribute.values)}")
+            hint = suggestion(value, attribute.values)
+            raise EventError(Fault(f"attributes.{name}", "not known", hint, repr(value), row))
         return code, float(attribute.values.index(value))
     if not _is_amount(value):
-        raise EventError(f"attributes.{name} = {value!r}: must be {AMOUNT_RULE}")
+        raise EventError(Fault(f"attributes.{name}", f"must be {AMOUNT_RULE}", value=repr(value), row=row))
     return code, float(value)
 
 
@@ -110,21 +111,21 @@ class _Record:
             raise EventError(f"record {index}: is a {type(record).__name__}; give an object with {', '.join(FIELDS)}")
         for name in record:
             if name not in FIELDS:
-                raise self._error(str(name), f"is not a field; {suggestion(name, FIELDS)}")
+                raise self._error(str(name), "is not a field", suggestion(name, FIELDS))
         self._record = record
 
-    def _error(self, name: str, what: str) -> EventError:
-        return EventError(f"record {self._index}: {name} {what}")
+    def _error(self, name: str, problem: str, fix: str = "", *, value: Any = None) -> EventError:
+        return EventError(Fault(name, problem, fix, "" if value is None else repr(value), self._index))
 
     def _required(self, name: str) -> Any:
         if (value := self._record.get(name)) is None:
-            raise self._error(name, "is missing; every event needs it")
+            raise self._error(name, "is missing", "every event needs it")
         return value
 
     def identifier(self, name: str) -> str:
         value = self._required(name)
         if not isinstance(value, str) or not value.strip() or len(value) > MAX_ID:
-            raise self._error(name, f"= {value!r}: must be a text of 1 to {MAX_ID} characters")
+            raise self._error(name, f"must be a text of 1 to {MAX_ID} characters", value=value)
         return value
 
     def timestamp(self, latest: float) -> float:
@@ -133,13 +134,13 @@ class _Record:
         try:
             moment = datetime.fromisoformat(value)
         except (TypeError, ValueError):
-            raise self._error("timestamp", f"= {value!r}: {fix}") from None
+            raise self._error("timestamp", fix, value=value) from None
         if moment.tzinfo is None:
-            raise self._error("timestamp", f"= {value!r}: has no zone; it {fix}")
+            raise self._error("timestamp", "has no zone", f"it {fix}", value=value)
         if moment.timestamp() < 0:
-            raise self._error("timestamp", f"= {value!r}: lies before 1970; check the sender's clock")
+            raise self._error("timestamp", "lies before 1970", "check the sender's clock", value=value)
         if moment.timestamp() > latest:
-            raise self._error("timestamp", f"= {value!r}: lies more than a day ahead; check the sender's clock")
+            raise self._error("timestamp", "lies more than a day ahead", "check the sender's clock", value=value)
         return moment.timestamp()
 
     def code(self, name: str, known: Mapping[str, int]) -> int:
@@ -147,10 +148,10 @@ class _Record:
         if value is None:
             kind = self._record["type"]
             if kind in NEEDS[name]:
-                raise self._error(name, f"is missing; a {kind!r} event needs it ({suggestion('', known)})")
+                raise self._error(name, "is missing", f"a {kind!r} event needs it ({suggestion('', known)})")
             return NONE
         if not isinstance(value, str) or value not in known:
-            raise self._error(name, f"= {value!r}: not known; {suggestion(value, known)}")
+            raise self._error(name, "not known", suggestion(value, known), value=value)
         return known[value]
 
     def amount(self, name: str) -> float:
@@ -158,10 +159,10 @@ class _Record:
         if value is None:
             kind = self._record["type"]
             if name == "value" and kind in NEEDS["value"]:
-                raise self._error(name, f"is missing; a {kind!r} event needs the money it moved")
+                raise self._error(name, "is missing", f"a {kind!r} event needs the money it moved")
             return 0.0
         if not _is_amount(value):
-            raise self._error(name, f"= {value!r}: must be {AMOUNT_RULE}")
+            raise self._error(name, f"must be {AMOUNT_RULE}", value=value)
         return float(value)
 
     def attributes(self, schema: EventVocabulary) -> list[tuple[int, float]]:
@@ -169,8 +170,5 @@ class _Record:
         if given is None:
             return []
         if not isinstance(given, Mapping):
-            raise self._error("attributes", f"= {given!r}: must map names to values")
-        try:
-            return [attribute_code(schema, name, value) for name, value in given.items()]
-        except EventError as error:
-            raise EventError(f"record {self._index}: {error}") from None
+            raise self._error("attributes", "must map names to values", value=given)
+        return [attribute_code(schema, name, value, row=self._index) for name, value in given.items()]

@@ -217,7 +217,7 @@ class SegmentReader:
             try:
                 Events.from_records(self._schema, [record], now=now)
             except EventError as error:
-                reading.faults.append(str(error).removeprefix("record 0: "))
+                reading.faults.append(str(error.fault or error))
             else:
                 kept.append((record, texts))
         reading.records = [record for record, _ in kept]

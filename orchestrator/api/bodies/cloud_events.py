@@ -14,7 +14,7 @@ from orchestrator.api.bodies.answers import facts_response
 from orchestrator.api.bodies.strict_json import StrictJsonRequest
 from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import ProblemError, invalid, invalid_fields
-from orchestrator.errors import WireError, WireFault
+from orchestrator.errors import Fault, WireError
 from orchestrator.ingest.cloudevents import (
     BATCH_MEDIA_TYPE,
     MEDIA_TYPE,
@@ -85,7 +85,7 @@ class CloudEventsRequest(StrictJsonRequest):
         if self._mode == "structured":
             return [sent]
         if not isinstance(sent, list):
-            raise WireError([WireFault("body", f"is a {type(sent).__name__}", "send a JSON list of CloudEvents")])
+            raise WireError([Fault("body", f"is a {type(sent).__name__}", "send a JSON list of CloudEvents")])
         return sent
 
 

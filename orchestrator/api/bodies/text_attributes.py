@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import invalid
 from orchestrator.config.contact_policy import time_zone
-from orchestrator.errors import suggestion
+from orchestrator.errors import FieldError, suggestion
 from orchestrator.log.contact_facts import HOME_STORE, ZONE
 
 
@@ -49,9 +49,8 @@ def _problems(texts: Mapping[str, str | float], event: int, *, many: bool) -> It
         elif name == ZONE:
             try:
                 time_zone(value)
-            except ValueError as error:
-                problem, _, fix = str(error).partition("; ")
-                yield FieldProblem(field=place, problem=problem, fix=fix)
+            except FieldError as error:
+                yield FieldProblem(field=place, problem=error.problem, fix=error.fix)
 
 
 def _place(name: str, event: int, *, many: bool) -> str:

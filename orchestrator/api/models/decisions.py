@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from orchestrator.api.models.fields import Body, Identifier, Name
 from orchestrator.api.models.outcomes import OutcomeRecord
 from orchestrator.api.models.problems import Problem
+from orchestrator.errors import FieldError
 
 
 class DecisionContext(Body):
@@ -52,11 +53,11 @@ class DecisionRequest(Body):
     @model_validator(mode="after")
     def _one_target(self) -> DecisionRequest:
         if self.channels is not None and self.placement is not None:
-            raise ValueError("channels and placement are both given; send one of them")
+            raise FieldError("channels and placement are both given", "send one of them")
         if self.slots > 1 and self.placement is None:
-            raise ValueError("slots above 1 are for a placement; name the placement, or leave slots out")
+            raise FieldError("slots above 1 are for a placement", "name the placement, or leave slots out")
         if self.channels is not None and len(set(self.channels)) < len(self.channels):
-            raise ValueError("channels names one twice; send each once")
+            raise FieldError("channels names one twice", "send each once")
         return self
 
 

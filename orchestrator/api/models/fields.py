@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from orchestrator.errors import FieldError
+
 # RFC 3339; a text without time or zone is refused after it, which says what is missing.
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
 
@@ -37,7 +39,7 @@ def _written_out(value: Any) -> Any:
 
 def _of_our_time(value: datetime) -> datetime:
     if value.year < 1970:
-        raise ValueError(f"{value.isoformat()} is before 1970; send when it happened")
+        raise FieldError(f"{value.isoformat()} is before 1970", "send when it happened")
     return value
 
 

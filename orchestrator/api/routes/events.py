@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fastapi import APIRouter
 
@@ -83,24 +81,15 @@ def _read(
     try:
         return Events.from_records(schema, records, now=now)
     except EventError as error:
-        raise _refusal(error, records, many=many) from error
+        raise _refusal(error, many=many) from error
 
 
-def _without_value(record: Mapping[str, Any], field: str, said: str) -> str:
-    """Names of channels and the like may be quoted; what is said of a customer may not, since answers get logged."""
-    if field in ("type", "channel", "category"):
-        return said
-    value: Any = record
-    for name in field.split(".", 1):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return said.removeprefix(f"{value!r}: ")
-
-
-def _refusal(error: EventError, records: Sequence[Mapping[str, Any]], *, many: bool) -> ProblemError:
-    """Profiles say `record 3: channel = 'emial': not known; did you mean…`; point into the body instead."""
-    found = re.fullmatch(r"record (\d+): (\S+) (?:= )?(.*)", str(error), re.DOTALL)
-    if found is None:
+def _refusal(error: EventError, *, many: bool) -> ProblemError:
+    fault = error.fault
+    if fault is None:
         return invalid([FieldProblem(field="body", problem=str(error), fix="correct it")])
-    place = f"[{found[1]}].{found[2]}" if many else found[2]
-    problem, _, fix = _without_value(records[int(found[1])], found[2], found[3]).partition("; ")
-    return invalid([FieldProblem(field=place, problem=problem, fix=fix or "correct it")])
+    place = f"[{fault.row}].{fault.field}" if many else fault.field
+    # Names of channels and the like may be quoted; what is said of a customer may not, since answers get logged.
+    quoted = fault.value and fault.field in ("type", "channel", "category")
+    problem = f"{fault.value}: {fault.problem}" if quoted else fault.problem
+    return invalid([FieldProblem(field=place, problem=problem, fix=fault.fix or "correct it")])
