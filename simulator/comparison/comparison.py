@@ -15,7 +15,6 @@ from simulator.comparison.numbers import Money, listed
 from simulator.comparison.paired_intervals import CONFIDENCE, FEW_UNITS, MeanBand, MeanInterval
 from simulator.comparison.series import Mix, Series, action_mix, time_series
 from simulator.comparison.standings import (
-    CHANNELS,
     FEW_CUSTOMERS,
     SegmentStanding,
     Standing,
@@ -25,10 +24,10 @@ from simulator.comparison.standings import (
 from simulator.comparison.units import HOLD, ActionInfo, pair_units
 from simulator.errors import ComparisonError
 from simulator.scenarios import Scenario
+from simulator.world.channels import CHANNELS
 from simulator.world.results import BlockResult
 
 __all__ = [
-    "CHANNELS",
     "CONFIDENCE",
     "FEW_CUSTOMERS",
     "FEW_UNITS",

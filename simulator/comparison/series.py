@@ -8,8 +8,8 @@ import numpy as np
 
 from policies.arrays import Float64Array
 from simulator.comparison.paired_intervals import MeanBand, mean_band
-from simulator.comparison.standings import CHANNELS
 from simulator.comparison.units import HOLD, ActionInfo, PairedUnits
+from simulator.world.channels import CHANNELS
 
 DAYS_PER_WEEK = 7
 

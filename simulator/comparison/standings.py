@@ -9,9 +9,9 @@ import numpy as np
 from policies.arrays import Float64Array, IntArray
 from simulator.comparison.paired_intervals import CONFIDENCE, MeanInterval, mean_interval
 from simulator.comparison.units import HOLD, ActionInfo, PairedUnits
+from simulator.world.channels import CHANNELS
 
 FEW_CUSTOMERS = 100  # fewer in a segment are anecdotes
-CHANNELS = ("email", "site", "store")  # the metrics that count contacts
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Standing:
         difference_by_seed: float64 (S,), the difference per seed; zeros for the reference.
         unsubscribes: per 1,000 customers.
         unsubscribes_difference: of the reference minus this policy's, paired; None for the reference.
-        contacts: float64 (3,), per channel of `CHANNELS`.
+        contacts: float64 (channels,), in the order of `CHANNELS`.
         purchases: count.
         wants_met: purchases that answered an open want.
         discount: money taken off prices.

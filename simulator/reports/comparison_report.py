@@ -10,7 +10,7 @@ from types import MappingProxyType
 import jinja2
 from markupsafe import Markup
 
-from simulator.comparison.comparison import CHANNELS, FEW_UNITS, FIXED, HOLD, Comparison
+from simulator.comparison.comparison import FEW_UNITS, FIXED, HOLD, Comparison
 from simulator.comparison.numbers import bounds, number, percent
 from simulator.reports.comparison_figures import margin_figure, mix_figure, segment_figure, style, weekly_figure
 from simulator.reports.comparison_guide import COLUMNS, WORLD, note_of_name
@@ -18,6 +18,7 @@ from simulator.reports.comparison_svg import SERIES
 from simulator.reports.comparison_text import CONTACTS, OUTCOMES, said_of_fixed
 from simulator.runs.run_spec import RunSpec, scenario_digest
 from simulator.scenarios import Scenario
+from simulator.world.channels import CHANNELS
 
 TEMPLATES = Path(__file__).parent / "templates"
 _NO_NOTES: Mapping[str, str] = MappingProxyType({})

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from simulator.comparison.comparison import (
-    CHANNELS,
     FEW_CUSTOMERS,
     FEW_UNITS,
     FIXED,
@@ -17,9 +16,10 @@ from simulator.comparison.comparison import (
     Standing,
 )
 from simulator.comparison.numbers import bounds, number
+from simulator.world.channels import CHANNELS, WORLD_CHANNELS
 
 WIDTH = 110
-CONTACTS = {"email": "e-mails", "site": "banners", "store": "alerts"}  # of the channels
+CONTACTS = {channel.name: channel.contacts for channel in WORLD_CHANNELS}
 # Of the reference, against the policy of a row.
 OUTCOMES: dict[Outcome, str] = {"beaten": "beats it", "ahead": "loses to it"}
 REST_ON = (

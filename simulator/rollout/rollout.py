@@ -17,6 +17,7 @@ from simulator.rollout.log import LogRecorder, RolloutLog
 from simulator.scenarios import Scenario
 from simulator.world import alone
 from simulator.world.actions import EMAIL, SITE, STORE, ActionTable
+from simulator.world.channels import WORLD_CHANNELS
 from simulator.world.day import MORNING, VISITING
 from simulator.world.day import moment as time_of
 from simulator.world.happenings import Tally
@@ -56,7 +57,8 @@ class Setting:
                 {"placement": placements[STORE], "device": "in_store", "hour": int(VISITING)},
             ]
         )
-        asked = core.asked([(EMAIL, STORE), (SITE,), (STORE,)])
+        outbound = [c.name for c in WORLD_CHANNELS if c.outbound and c.name in placements]
+        asked = core.asked([tuple(outbound), (SITE,), (STORE,)])
         rules = rules_of(scenario.retailer) if scenario.file.contact_rules else None
         return cls(scenario, schema, core, ActionTable.of(scenario.retailer), contexts, asked, rules)
 

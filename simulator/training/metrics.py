@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import isfinite
 
 from policies.learning.critic import Critic
-from simulator.comparison.comparison import CHANNELS, HOLD
+from simulator.comparison.comparison import HOLD
 from simulator.training.training import REFERENCE, Iteration
+from simulator.world.channels import CHANNELS
 
 _SLOPES = ("pressure", "burden", "value")
 Metrics = dict[str, float]

@@ -8,7 +8,8 @@ import numpy as np
 
 from orchestrator.config.models import Goals
 from policies.arrays import BoolArray, Float32Array, IntArray
-from simulator.world.behaviour import associates, baskets, discounts, email, fatigue, goodwill, shopping, site, wants
+from simulator.world.behaviour import associates, baskets, discounts, fatigue, goodwill, shopping, site, wants
+from simulator.world.channels import WORLD_CHANNELS
 from simulator.world.happenings import EventList, Tally
 from simulator.world.latent_state import NEVER, NOTHING
 from simulator.world.scene import Scene
@@ -62,21 +63,24 @@ class Day:
         self._give_back()
 
     def contact(self, rows: IntArray, action: IntArray) -> BoolArray:
-        """Send e-mails and make associates' calls; other actions do nothing.
+        """Send messages and make associates' calls; other actions do nothing.
 
         Returns:
             Which contacts really happened, bool (m,).
         """
         scene, channel = self.scene, self.scene.table.channel[action]
         happened = np.zeros(len(rows), dtype=bool)
-        by_email = channel == scene.table.channels["email"]
-        happened[by_email] = True
-        mailed = rows[by_email]
-        response = email.receive(scene, mailed, action[by_email])
-        self._sent("email", mailed, action[by_email], at=moment(scene.day, MORNING))
-        at, code = moment(scene.day, MORNING + 1), scene.table.channels["email"]
-        self.events.add("open", mailed[response.opened], at=at, channel=code)
-        self._unsubscribe(mailed[response.unsubscribed], code, at=at)
+        for sender in WORLD_CHANNELS:
+            code = scene.table.channels.get(sender.name)
+            if sender.receive is None or code is None:
+                continue
+            by = channel == code
+            happened[by] = True
+            reached, at = rows[by], moment(scene.day, MORNING + 1)
+            response = sender.receive(scene, reached, action[by])
+            self._sent(sender.name, reached, action[by], at=moment(scene.day, MORNING))
+            self.events.add("open", reached[response.opened], at=at, channel=code)
+            self._unsubscribe(reached[response.unsubscribed], code, at=at)
         by_call = channel == scene.table.channels["store"]
         happened[by_call] = self._approach(rows[by_call], action[by_call], in_store=False, hour=MORNING + 1).done
         return happened
@@ -93,7 +97,7 @@ class Day:
         in_store = np.flatnonzero((buys & to_store) | called)
         at, rows = moment(scene.day, VISITING), sessions.rows
         mailed = sessions.from_email > 0
-        self.events.add("click", rows[mailed], at=at, channel=table.channels["email"])
+        self.events.add("click", rows[mailed], at=at, channel=table.channel[sessions.from_email[mailed]])
         self.events.add("visit", rows, at=at)
         self.events.add("view", rows, at=at, category=sessions.focus)
         self.events.add("want", self._told, at=at, category=scene.moods.want[self._told])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policies.arrays import Float64Array, IntArray
+from simulator.world.channels import CHANNELS, WORLD_CHANNELS
 
 # Every metric is a sum over customers; the last two are counts of customers at the end of the day.
 METRICS = (
@@ -16,9 +17,7 @@ METRICS = (
     "returns",
     "site_visits",
     "store_visits",
-    "email",  # contacts and impressions per channel
-    "site",
-    "store",
+    *CHANNELS,  # contacts and impressions per channel
     "minutes",  # associate minutes used
     "clicks",  # on e-mails and banners
     "accepts",  # of alerts and calls
@@ -40,9 +39,7 @@ UNITS = {
     "returns": "baskets with a return",
     "site_visits": "visits",
     "store_visits": "visits",
-    "email": "e-mails sent",
-    "site": "banners shown",
-    "store": "alerts to associates",
+    **{channel.name: channel.counts for channel in WORLD_CHANNELS},
     "minutes": "minutes of associates",
     "clicks": "clicks on e-mails and banners",
     "accepts": "alerts and calls accepted",

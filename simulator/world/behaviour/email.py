@@ -16,8 +16,8 @@ _LARGEST_HAZARD = 0.5
 
 
 @dataclass(frozen=True)
-class EmailResponse:
-    """What m e-mails led to on the day itself.
+class MessageResponse:
+    """What m messages led to on the day itself.
 
     Attributes:
         opened: bool (m,).
@@ -28,7 +28,7 @@ class EmailResponse:
     unsubscribed: BoolArray
 
 
-def receive(scene: Scene, rows: IntArray, action: IntArray) -> EmailResponse:
+def receive(scene: Scene, rows: IntArray, action: IntArray) -> MessageResponse:
     """Customers `rows` (m,) get one e-mail each.
 
     A visit is a binary logit choice with random intercepts (McFadden 1974; Train 2009, chapters 3 and 6): log-odds
@@ -66,4 +66,4 @@ def receive(scene: Scene, rows: IntArray, action: IntArray) -> EmailResponse:
     goodwill.change(moods, rows, np.where(visits, scene.world.goodwill.relevant, ignored).astype(np.float32))
     goodwill.thank(scene, rows[scene.table.of_intent("thank", action)], strength=0.5)
     fatigue.tire(moods, rows, by=fatigue.BY_EMAIL)
-    return EmailResponse(opened, unsubscribed)
+    return MessageResponse(opened, unsubscribed)
