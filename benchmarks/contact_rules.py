@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.config import OUTCOMES, ContactPolicy, Retailer
-from orchestrator.eligibility import ContactHistory, ContactMoment, ContactRules, CustomerZones, OutcomeHistory
+from orchestrator.eligibility import ContactHistory, ContactRules, CustomerZones, EligibilityContext, OutcomeHistory
 from orchestrator.eligibility.eligible_actions import Reason
 from orchestrator.load import load_retailer
 
@@ -71,13 +71,13 @@ def main() -> None:
         raise SystemExit("claim does not hold: not twice as fast as pandas")
 
 
-def random_moment(actions: int, *, n: int) -> ContactMoment:
+def random_moment(actions: int, *, n: int) -> EligibilityContext:
     random = np.random.default_rng(0)
     m = n * FACTS
     decided = np.floor(NOW - random.uniform(0, 60 * DAY, m))
     sent = np.where(random.random(m) < 0.9, decided + np.floor(random.uniform(0, 3600, m)), np.nan)
     seen = np.where(random.random(m) < 0.3, sent + np.floor(random.uniform(0, DAY, m)), np.nan)
-    return ContactMoment(
+    return EligibilityContext(
         now=NOW,
         zones=CustomerZones(ZONES, random.integers(0, len(ZONES), n)),
         history=ContactHistory.of(
@@ -109,7 +109,7 @@ def quiet(zone: str) -> bool:
     return hour >= 21 or hour < 8
 
 
-def by_pandas(retailer: Retailer, moment: ContactMoment) -> np.ndarray:
+def by_pandas(retailer: Retailer, moment: EligibilityContext) -> np.ndarray:
     policy, scope, n, history = retailer.contacts, scopes(retailer), len(moment), moment.history
     facts = pd.DataFrame(
         {"row": history.row, "action": history.action, "decided": history.decided, "sent": history.sent}
@@ -144,7 +144,7 @@ def by_pandas(retailer: Retailer, moment: ContactMoment) -> np.ndarray:
     return reasons
 
 
-def by_loops(retailer: Retailer, moment: ContactMoment) -> np.ndarray:
+def by_loops(retailer: Retailer, moment: EligibilityContext) -> np.ndarray:
     policy, scope, n, history = retailer.contacts, scopes(retailer), len(moment), moment.history
     facts: list[list[tuple[int, float, float, float]]] = [[] for _ in range(n)]
     columns = (history.row, history.action, history.decided, history.sent, history.seen)

@@ -22,7 +22,7 @@ from policies.actions import ActionSet
 from policies.arrays import Float32Array, IntArray
 from policies.exploration.draws import draw
 from policies.exploration.explorers import Explorer
-from policies.learning.learning_rate_search import RateLadder
+from policies.learning.learning_rate_search import LearningRateSearch
 from policies.vw.feature_space import FeatureSpace
 from policies.vw.policy import VWSettings
 
@@ -57,7 +57,7 @@ def progressive_loss(columns: tuple[str, ...], features: Float32Array, label: In
     """Share of wrong choices when every row is decided, answered (1 if right, else 0) and learned, in order."""
     classes = int(label.max()) + 1
     settings = VWSettings(space=FeatureSpace.of_customer(columns), explorer=Explorer(), importance="none")
-    ladder = RateLadder(settings, ActionSet.of(*map(str, range(classes))))
+    ladder = LearningRateSearch(settings, ActionSet.of(*map(str, range(classes))))
     every, number = np.ones((1, classes), dtype=bool), np.array([classes])
     u = np.random.default_rng(seed).random(len(label))
     right = 0.0

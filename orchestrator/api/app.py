@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from orchestrator.api.bodies.strict_json import DirectRoute
+from orchestrator.api.bodies.strict_json import FastPathRoute
 from orchestrator.api.docs import add_docs
 from orchestrator.api.middleware.access import Access
-from orchestrator.api.middleware.fast_path import Direct
+from orchestrator.api.middleware.fast_path import FastPath
 from orchestrator.api.middleware.local_only import LocalOnly
 from orchestrator.api.middleware.request_ids import RequestIds
 from orchestrator.api.middleware.security_headers import SecurityHeaders
@@ -100,7 +100,9 @@ def create_app(
     )
     app.state.max_body_bytes = settings.retailer.serving.max_body_bytes
     app.state.dev = dev
-    app.add_middleware(Direct, routes=[route for route in decisions.router.routes if isinstance(route, DirectRoute)])
+    app.add_middleware(
+        FastPath, routes=[route for route in decisions.router.routes if isinstance(route, FastPathRoute)]
+    )
     if dev:
         app.add_middleware(LocalOnly)
     else:

@@ -173,13 +173,13 @@ def replay_command(
 
     from policies.exploration.explorers import Explorer
     from policies.feedback import LoggedFeedback
-    from policies.learning.replay import online_ladder, replay
+    from policies.learning.replay import online_search, replay
 
     feedback = LoggedFeedback.load(log)
     feedback = feedback.with_reward(reward or feedback.reward_name)
     means = []
     for seed in range(seeds):
-        run = replay(feedback, online_ladder(feedback, explorer=Explorer(gamma_scale=gamma_scale)), seed=seed)
+        run = replay(feedback, online_search(feedback, explorer=Explorer(gamma_scale=gamma_scale)), seed=seed)
         means.append(run.mean)
         shares = np.bincount(run.action, minlength=len(feedback.actions)) / len(run.action)
         main = np.argsort(-shares)[:5]

@@ -2,7 +2,7 @@
 
 from orchestrator.eligibility.check import ContactCheck
 from orchestrator.eligibility.content import clean_content
-from orchestrator.eligibility.context import ContactMoment
+from orchestrator.eligibility.context import EligibilityContext
 from orchestrator.eligibility.expressions import Expression, Names
 from orchestrator.eligibility.history import ContactHistory, OutcomeHistory
 from orchestrator.eligibility.rules.rules import Blocked, ContactRules
@@ -13,9 +13,9 @@ __all__ = [
     "Blocked",
     "ContactCheck",
     "ContactHistory",
-    "ContactMoment",
     "ContactRules",
     "CustomerZones",
+    "EligibilityContext",
     "Expression",
     "Names",
     "OutcomeHistory",

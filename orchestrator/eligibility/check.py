@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from orchestrator.eligibility.context import ContactMoment
+from orchestrator.eligibility.context import EligibilityContext
 from orchestrator.eligibility.eligible_actions import ReasonArray
 from orchestrator.eligibility.rules.rules import ContactRules
 from policies.arrays import BoolArray
@@ -20,7 +20,7 @@ class ContactCheck:
     """
 
     rules: ContactRules
-    moment: ContactMoment
+    moment: EligibilityContext
 
     def __len__(self) -> int:
         return len(self.moment)

@@ -16,7 +16,7 @@ from policies.arrays import BoolArray, IntArray
 
 
 @dataclass(frozen=True)
-class ContactMoment:
+class EligibilityContext:
     """n customers at one moment.
 
     Attributes:
@@ -58,7 +58,7 @@ class ContactMoment:
     def __len__(self) -> int:
         return len(self.zones)
 
-    def of_rows(self, start: int, stop: int) -> ContactMoment:
+    def of_rows(self, start: int, stop: int) -> EligibilityContext:
         """The same moment for the customers from row `start` up to `stop` alone."""
         block, place = slice(start, stop), np.arange(len(self)) - start
         place[:start], place[stop:] = -1, -1

@@ -16,9 +16,9 @@ from orchestrator.config.fact_types import OUTCOMES
 from orchestrator.eligibility import (
     ContactCheck,
     ContactHistory,
-    ContactMoment,
     ContactRules,
     CustomerZones,
+    EligibilityContext,
     OutcomeHistory,
     clean_content,
 )
@@ -140,7 +140,7 @@ class ContactReader:
         texts = [facts.texts.get(customer, {}) for customer in customer_ids]
         fields, stores = self._retailer.profiles.content_fields, self.rules.stores
         zones = [zone if _is_zone(zone := of.get(ZONE, "")) else "" for of in texts]
-        moment = ContactMoment(
+        moment = EligibilityContext(
             now=now,
             zones=CustomerZones.of(zones, default=self._retailer.contacts.time_zone),
             history=history,

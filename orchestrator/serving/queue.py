@@ -66,12 +66,12 @@ class _Waiting:
     given_up: bool = False
 
 
-class Room:
-    """Memory that something takes up which is no job yet; see `Gatherer.holding`."""
+class MemoryReservation:
+    """Memory that something takes up which is no job yet; see `GroupCommitQueue.holding`."""
 
     __slots__ = ("_of", "size")
 
-    def __init__(self, of: Gatherer[Any, Any]) -> None:
+    def __init__(self, of: GroupCommitQueue[Any, Any]) -> None:
         self._of = of
         self.size = 0
 
@@ -86,7 +86,7 @@ class Room:
         self.size = size
 
 
-class Gatherer(Generic[Job, Result]):
+class GroupCommitQueue(Generic[Job, Result]):
     """Hands queued jobs, many at a time, to one handler on one thread. Its methods belong to one event loop.
 
     Args:
@@ -182,20 +182,20 @@ class Gatherer(Generic[Job, Result]):
         raise OverloadedError(f"{what} are waiting; send the request again in {seconds} s", retry_after=seconds)
 
     @contextmanager
-    def holding(self, size: int = 0) -> Iterator[Room]:
+    def holding(self, size: int = 0) -> Iterator[MemoryReservation]:
         """Take up room for so many bytes of what is no job yet, and maybe for more as it grows.
 
         Raises:
             OverloadedError: there is none; it says when there should be.
         """
-        room = Room(self)
+        room = MemoryReservation(self)
         room.grow_to(size)
         try:
             yield room
         finally:
             self._held_bytes -= room.size
 
-    async def submit(self, job: Job, *, room: Room | None = None) -> Result:
+    async def submit(self, job: Job, *, room: MemoryReservation | None = None) -> Result:
         """Queue a job and wait until it is handled and durable.
 
         Args:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from orchestrator.serving.errors import ServiceError, StoppingError, StorageUnavailableError
 from orchestrator.serving.jobs import Answer, Job, ProbeJob
 from orchestrator.serving.policy_watcher import PolicyHolder
-from orchestrator.serving.queue import Gatherer
+from orchestrator.serving.queue import GroupCommitQueue
 
 # What is asked more often is told what was found.
 _FRESH = 1.0
@@ -30,7 +30,7 @@ class Readiness:
     """
 
     def __init__(
-        self, gatherer: Gatherer[Job, Answer], *, policies: PolicyHolder, stopping: Callable[[], bool]
+        self, gatherer: GroupCommitQueue[Job, Answer], *, policies: PolicyHolder, stopping: Callable[[], bool]
     ) -> None:
         self._gatherer = gatherer
         self._policies = policies

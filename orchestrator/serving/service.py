@@ -57,7 +57,7 @@ from orchestrator.serving.jobs import (
     StockJob,
 )
 from orchestrator.serving.policy_watcher import ChampionWatcher, PolicyHolder
-from orchestrator.serving.queue import Gatherer, Room
+from orchestrator.serving.queue import GroupCommitQueue, MemoryReservation
 from orchestrator.serving.readiness import Checks, Readiness
 from orchestrator.serving.telemetry.batch_spans import batch_spans
 from orchestrator.serving.telemetry.metrics import Metrics
@@ -155,7 +155,7 @@ class Service:
             metrics=self.metrics,
             clock=self.settings.clock,
         )
-        self._gatherer: Gatherer[Job, Answer] = Gatherer(
+        self._gatherer: GroupCommitQueue[Job, Answer] = GroupCommitQueue(
             self._writer.handle,
             capacity=self._operations.queue_requests,
             capacity_bytes=self._operations.queue_bytes,
@@ -213,7 +213,7 @@ class Service:
         """
         self._gatherer.refuse_if_full(size)
 
-    def holding(self, size: int = 0) -> AbstractContextManager[Room]:
+    def holding(self, size: int = 0) -> AbstractContextManager[MemoryReservation]:
         """Take up room for so many bytes, while a request is being received or read; for more as it grows.
 
         Raises:
@@ -245,7 +245,9 @@ class Service:
         assert isinstance(answer, DecisionsMade)  # noqa: S101 - narrows the type
         return answer.answers
 
-    async def record(self, job: EventsJob | OutcomesJob | StockJob, *, room: Room | None = None) -> Recorded:
+    async def record(
+        self, job: EventsJob | OutcomesJob | StockJob, *, room: MemoryReservation | None = None
+    ) -> Recorded:
         """Keep facts; durable when this returns.
 
         Args:

@@ -40,7 +40,7 @@ from orchestrator.serving.jobs import (
     StockJob,
 )
 from orchestrator.serving.queue import Claim
-from orchestrator.serving.telemetry.batch_metrics import BatchTally
+from orchestrator.serving.telemetry.batch_metrics import BatchMetrics
 from orchestrator.serving.telemetry.metrics import Metrics
 from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.errors import SchemaError
@@ -104,7 +104,7 @@ class Writer:
                 # One connection for good: checking one out of the pool costs as much as several rows.
                 if self._connection is None or self._connection.closed:
                     self._connection = self._engine.connect()
-                tally = BatchTally()
+                tally = BatchMetrics()
                 answers = self._handle(self._connection, jobs, claim, tally)
                 self._metrics.committed(tally)
                 return answers
@@ -127,7 +127,7 @@ class Writer:
         raise StorageUnavailableError("ids of these customers are being linked by others; send the request again")
 
     def _handle(
-        self, connection: Connection, jobs: Sequence[Job], claim: Claim, tally: BatchTally
+        self, connection: Connection, jobs: Sequence[Job], claim: Claim, tally: BatchMetrics
     ) -> list[Answer | ServiceError]:
         answers: dict[int, Answer | ServiceError] = {}
         with connection.begin():
@@ -178,7 +178,7 @@ class Writer:
         *,
         whose: Sequence[Whose],
         decided: Mapping[str, ChosenActions],
-        tally: BatchTally,
+        tally: BatchMetrics,
         now: float,
     ) -> None:
         """Keep what the batch tells."""

@@ -32,7 +32,7 @@ _REFERENCE_ERROR = 0.125  # half the variance of a fair coin, the noisiest rewar
 _CRISPEST = 0.01  # below this error gamma does not rise any more
 
 
-class RateLadder:
+class LearningRateSearch:
     """A policy whose learning rate is chosen by progressive squared loss while it learns.
 
     Attributes:

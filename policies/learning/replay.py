@@ -18,7 +18,7 @@ from policies.errors import EvaluationError
 from policies.exploration.draws import draw
 from policies.exploration.explorers import Explorer
 from policies.feedback import LoggedFeedback
-from policies.learning.learning_rate_search import RateLadder
+from policies.learning.learning_rate_search import LearningRateSearch
 from policies.learning.training import reward_scale
 from policies.vw.feature_space import FeatureSpace
 from policies.vw.policy import VWSettings
@@ -108,7 +108,7 @@ def replay(log: LoggedFeedback, policy: OnlinePolicy, *, seed: int, batch: int =
     return Replay(np.concatenate(rewards), np.concatenate(actions))
 
 
-def online_ladder(log: LoggedFeedback, *, explorer: Explorer) -> RateLadder:
+def online_search(log: LoggedFeedback, *, explorer: Explorer) -> LearningRateSearch:
     """A fresh online learner for a log's columns and actions, rewards taken as about one unit wide."""
     settings = VWSettings(
         space=FeatureSpace.of_customer(log.columns),
@@ -117,4 +117,4 @@ def online_ladder(log: LoggedFeedback, *, explorer: Explorer) -> RateLadder:
         reward_name=log.reward_name,
         importance="none",
     )
-    return RateLadder(settings, log.actions)
+    return LearningRateSearch(settings, log.actions)

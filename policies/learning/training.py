@@ -14,7 +14,7 @@ from policies.evaluation.league import LeagueTable, league_table
 from policies.exploration.explorers import Explorer
 from policies.feedback import LoggedFeedback
 from policies.learning.baselines import BusinessRules, FixedPolicy, RandomPolicy, best_fixed
-from policies.learning.learning_rate_search import DEFAULT_RATES, RateLadder
+from policies.learning.learning_rate_search import DEFAULT_RATES, LearningRateSearch
 from policies.policy import Policy, probabilities_on
 from policies.vw.feature_space import FeatureSpace
 from policies.vw.policy import VWPolicy, VWSettings
@@ -92,7 +92,7 @@ def train(log: LoggedFeedback, settings: TrainingSettings, *, progress: Callable
     """
     log = log.with_reward(settings.reward) if settings.reward else log
     learn, judge = log.split(settings.split)
-    ladder, curve = learn_ladder(learn, settings, progress=progress)
+    ladder, curve = search_learning_rates(learn, settings, progress=progress)
     competitors = baselines(learn)
     policy = ladder.best.with_explorer(ladder.explorer)
     policy.progress = replace(policy.progress, split=settings.split)
@@ -104,11 +104,11 @@ def train(log: LoggedFeedback, settings: TrainingSettings, *, progress: Callable
     return TrainingResult(policy, curve, league, league.reference, (len(learn), len(judge)))
 
 
-def learn_ladder(
+def search_learning_rates(
     log: LoggedFeedback, settings: TrainingSettings, *, progress: Callable[[int, int], None]
-) -> tuple[RateLadder, Curve]:
+) -> tuple[LearningRateSearch, Curve]:
     """Learn from the whole log, in its order, with every rate; arguments as `train`."""
-    ladder = RateLadder(
+    ladder = LearningRateSearch(
         VWSettings(
             space=FeatureSpace.of_customer(log.columns, interactions=settings.interactions),
             explorer=settings.explorer,

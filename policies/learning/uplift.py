@@ -28,7 +28,7 @@ _BLOCK = 50_000
 Label = tuple[str, ...]
 
 
-class EffectModel:
+class UpliftModel:
     """Effects of the A actions of a catalogue, hold excepted: its effect is zero.
 
     Args:

@@ -34,8 +34,8 @@ from simulator.reports.comparison_publish import publish_comparison
 from simulator.reports.comparison_report import comparison_html, facts_of
 from simulator.reports.comparison_text import comparison_text
 from simulator.reports.training_publish import PublishedIteration, TrainingPublisher
+from simulator.rollout.counterfactual_pairs import WHOLE
 from simulator.rollout.rollout import Setting
-from simulator.rollout.twins import WHOLE
 from simulator.runs.cluster import run
 from simulator.runs.line_up import NAMES, TRAINED, line_up, save_line_up
 from simulator.runs.run_spec import RunSpec, scenario_digest

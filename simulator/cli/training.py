@@ -38,7 +38,7 @@ IN_SIMULATION_ONLY = (
     *("iterations", "customers", "days", "block_size", "seed", "evaluate_customers", "evaluate_days", "workers"),
     *("address", "out", "resume", "line_up", "warm_start"),
 )
-FEWEST_DAYS = 80  # that a simulated customer and its twin live (`simulator.rollout.twins.WHOLE`)
+FEWEST_DAYS = 80  # that a simulated customer and its twin live (`simulator.rollout.counterfactual_pairs.WHOLE`)
 
 
 def train_command(

@@ -15,8 +15,8 @@ from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from policies.learning.baselines import FixedPolicy
 from policies.policy import Policy
 from simulator.errors import SimulatorError
-from simulator.rollout.block_life import OUTBOUND, Moment, advance
 from simulator.rollout.rollout import Block, Setting
+from simulator.rollout.trajectory import OUTBOUND, DecisionPoint, advance
 from simulator.world.day import MORNING
 
 
@@ -78,10 +78,10 @@ class Episode:
             made = self._setting.decide(self._inner, moment, life=self._life, streams=self._streams)
             moment = advance(self._moments, made.action)
         self.over = moment is None
-        self._look(moment or Moment(OUTBOUND, self._life.days, MORNING, self._everybody))
+        self._look(moment or DecisionPoint(OUTBOUND, self._life.days, MORNING, self._everybody))
         return Step(self._life.tally.margin[:, start : self.day].sum(axis=1, dtype=np.float64), refused)
 
-    def _look(self, moment: Moment) -> None:
+    def _look(self, moment: DecisionPoint) -> None:
         """Ask the core what it would see and allow; the inner policy is not asked, for it does not decide here."""
         seen = self._setting.decide(self._silent, moment, life=self._life, streams=self._streams)
         self.day = moment.day

@@ -9,7 +9,7 @@ import numpy as np
 
 from orchestrator.config import OUTCOMES, Retailer
 from orchestrator.eligibility import ContactCheck, ContactHistory, ContactRules
-from orchestrator.eligibility.context import ContactMoment
+from orchestrator.eligibility.context import EligibilityContext
 from orchestrator.eligibility.history import OutcomeHistory
 from orchestrator.eligibility.rules.caps import CapRule
 from orchestrator.eligibility.rules.suppression import SuppressionRule
@@ -100,7 +100,7 @@ class ContactLedger:
         """What the decision core asks about customers `rows`, int64 (m,), each there once; `in_stock` is bool (K,)."""
         place = np.full(self._customers, -1, dtype=np.int64)
         place[rows] = np.arange(len(rows))
-        moment = ContactMoment(
+        moment = EligibilityContext(
             now=now,
             zones=CustomerZones(self._zones.names, self._zones.code[rows]),
             history=self._history.placed(place),

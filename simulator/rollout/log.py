@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from orchestrator.decision.core import Decisions
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
-from simulator.world.happenings import Tally
+from simulator.world.happenings import Totals
 
 _SPARE = 1.25  # room for what the first day does not show; what is never written costs no memory
 
@@ -55,7 +55,7 @@ class LogRecorder:
     of the machine is taken once, and only for what is written.
     """
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Totals) -> None:
         self._tally = tally
         self._columns: dict[str, NDArray[Any]] = {}
         self._size = self._room = 0

@@ -11,17 +11,17 @@ from orchestrator.eligibility import ContactRules
 from orchestrator.profiles import ProfileSchema, apply
 from policies.arrays import BoolArray, Float32Array, IntArray
 from policies.policy import Policy
-from simulator.rollout.block_life import Life, Moment, advance
 from simulator.rollout.contact_ledger import ContactLedger, rules_of
 from simulator.rollout.log import LogRecorder, RolloutLog
+from simulator.rollout.trajectory import DecisionPoint, Trajectory, advance
 from simulator.scenarios import Scenario
 from simulator.world import alone
 from simulator.world.actions import EMAIL, SITE, STORE, ActionTable
 from simulator.world.channels import WORLD_CHANNELS
 from simulator.world.day import MORNING, VISITING
 from simulator.world.day import moment as time_of
-from simulator.world.happenings import Tally
-from simulator.world.latent_state import Moods
+from simulator.world.happenings import Totals
+from simulator.world.latent_state import LatentState
 from simulator.world.market import draw_market
 from simulator.world.population import Population, draw_population
 from simulator.world.results import METRICS, BlockResult
@@ -62,7 +62,7 @@ class Setting:
         rules = rules_of(scenario.retailer) if scenario.file.contact_rules else None
         return cls(scenario, schema, core, ActionTable.of(scenario.retailer), contexts, asked, rules)
 
-    def decide(self, policy: Policy, moment: Moment, *, life: Life, streams: Streams) -> Decisions:
+    def decide(self, policy: Policy, moment: DecisionPoint, *, life: Trajectory, streams: Streams) -> Decisions:
         """Let the decision core decide at a moment, in its order of customers.
 
         Args:
@@ -98,7 +98,7 @@ class Block:
             world=scenario.world,
             table=setting.table,
             people=people,
-            moods=Moods.neutral(opted_in=people.opted_in, goodwill=goodwill.astype(np.float32)),
+            moods=LatentState.neutral(opted_in=people.opted_in, goodwill=goodwill.astype(np.float32)),
             market=draw_market(scenario.world.market, days=days, categories=categories, streams=streams),
             streams=streams,
             day=-HISTORY_DAYS,
@@ -128,13 +128,13 @@ class Block:
         result = self._result(policy, life.tally, counts)
         return result, recorder.finish(life.undone) if recorder else None
 
-    def life(self) -> Life:
+    def life(self) -> Trajectory:
         """A life of these customers through the horizon, to be driven from moment to moment."""
         setting, ledger = self.setting, None
         if setting.rules:
             fields = len(setting.scenario.retailer.profiles.content_fields)
             ledger = ContactLedger(setting.rules, content_fields=fields, customers=len(self.scene.people))
-        return Life(
+        return Trajectory(
             self.scene, self.states, scenario=setting.scenario, schema=setting.schema, days=self.days, ledger=ledger
         )
 
@@ -147,7 +147,7 @@ class Block:
         for events in alone.live(scene, past, goals=goals, weekdays=self._weekdays, joined=joined):
             apply(setting.schema, self.states, events)
 
-    def _result(self, policy: Policy, tally: Tally, counts: IntArray) -> BlockResult:
+    def _result(self, policy: Policy, tally: Totals, counts: IntArray) -> BlockResult:
         names, segment = segments(self.scene.people)
         by_segment = np.zeros((len(names), len(METRICS)))
         np.add.at(by_segment, segment, tally.by_customer)
@@ -164,7 +164,7 @@ class Block:
         )
 
 
-def _note(made: Decisions, moment: Moment, *, tally: Tally, recorder: LogRecorder | None) -> None:
+def _note(made: Decisions, moment: DecisionPoint, *, tally: Totals, recorder: LogRecorder | None) -> None:
     p = made.distribution
     entropy = np.empty(len(p))
     for start in range(0, len(p), _ENTROPIES):

@@ -12,13 +12,13 @@ from policies.exploration.explorers import Explorer
 from policies.feedback import MONEY, LoggedFeedback
 from policies.learning.baselines import BusinessRules, FixedPolicy, best_fixed
 from policies.learning.critic import Critic, inverse_variance
-from policies.learning.learning_rate_search import RateLadder
-from policies.learning.uplift import EffectModel
+from policies.learning.learning_rate_search import LearningRateSearch
+from policies.learning.uplift import UpliftModel
 from policies.policy import Policy
 from policies.vw.feature_space import FeatureSpace
 from policies.vw.policy import VWPolicy, VWSettings
 from simulator.errors import RunError
-from simulator.rollout.twins import Twins
+from simulator.rollout.counterfactual_pairs import CounterfactualPairs
 
 GREEDY = Explorer(kind="greedy")
 # While gathering data: mostly silence, since exploration that contacts everybody wears the population out.
@@ -83,9 +83,9 @@ class Learner:
         self.actions, self.columns, self.settings = actions, columns, settings
         self.critic = Critic.none(actions, columns)
         self.loss: dict[str, float] = {}
-        self._recent: list[Twins] = []
-        self._soon = EffectModel(actions, columns)
-        self._clicks = EffectModel(actions, columns)
+        self._recent: list[CounterfactualPairs] = []
+        self._soon = UpliftModel(actions, columns)
+        self._clicks = UpliftModel(actions, columns)
         self._fitted: dict[str, Policy] = {}
         self._ladders = {
             "journey": self._ladder(MONEY, start=start),
@@ -93,7 +93,7 @@ class Learner:
             "click_greedy": self._ladder("click"),
         }
 
-    def learn(self, twins: Twins) -> None:
+    def learn(self, twins: CounterfactualPairs) -> None:
         """Learn from a batch; the first one also fits the baselines that do not learn."""
         if not self._recent:
             self._fitted = self._fit(twins)
@@ -138,7 +138,7 @@ class Learner:
         return [journey, journey, myopic]
 
     def _refit_critic(self) -> None:
-        recent = Twins.concat(self._recent)
+        recent = CounterfactualPairs.concat(self._recent)
         self.critic = Critic.fit(
             self.actions,
             self.columns,
@@ -148,13 +148,13 @@ class Learner:
             weight=inverse_variance(self.columns, recent.features, recent.later),
         )
 
-    def _ladder(self, reward_name: str, *, start: VWPolicy | None = None) -> RateLadder:
+    def _ladder(self, reward_name: str, *, start: VWPolicy | None = None) -> LearningRateSearch:
         # Without the constant, hold scores exactly zero: every other score is what a contact adds.
         space = FeatureSpace.of_customer(self.columns, interactions=self.settings.interactions, constant=False)
         settings = VWSettings(space=space, explorer=GREEDY, reward_name=reward_name, importance="none")
-        return RateLadder(settings, self.actions, rates=self.settings.rates, start=start)
+        return LearningRateSearch(settings, self.actions, rates=self.settings.rates, start=start)
 
-    def _fit(self, twins: Twins) -> dict[str, Policy]:
+    def _fit(self, twins: CounterfactualPairs) -> dict[str, Policy]:
         """The best fixed action and the rules per RFM segment, fitted to what contacts of the first data added soon."""
         log = _feedback(twins, self.actions, self.columns).net()
         rules: BusinessRules = BusinessRules.fit(log)
@@ -162,8 +162,8 @@ class Learner:
         return {"fixed": fixed, "business_rules": rules}
 
 
-def _feedback(twins: Twins, actions: ActionSet, columns: tuple[str, ...]) -> LoggedFeedback:
-    """Twins as feedback: each pair is a contact and a silence; the first data tries every eligible contact alike."""
+def _feedback(twins: CounterfactualPairs, actions: ActionSet, columns: tuple[str, ...]) -> LoggedFeedback:
+    """Pairs as feedback: each is a contact and a silence; the first data tries every eligible contact alike."""
     n = len(twins)
     silent: Float64Array = np.zeros(n)
     propensity = 0.5 / np.maximum(twins.eligible.sum(axis=1) - 1, 1)

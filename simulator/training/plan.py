@@ -12,7 +12,7 @@ from policies.fingerprint import fingerprint
 from policies.vw.policy import VWPolicy
 from simulator.errors import RunError
 from simulator.rollout.blocks import SEEDS, Unit, units_of
-from simulator.rollout.twins import BRANCH_EVERY, WHOLE
+from simulator.rollout.counterfactual_pairs import BRANCH_EVERY, WHOLE
 from simulator.runs.code_version import code_digest
 from simulator.runs.run_spec import CODE, FORMAT, RunSpec, scenario_content
 from simulator.scenarios import Scenario

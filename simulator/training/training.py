@@ -24,13 +24,13 @@ from policies.whole_files import write_whole
 from simulator.comparison.comparison import Comparison, compare_in
 from simulator.errors import RunError
 from simulator.rollout.blocks import Unit
+from simulator.rollout.counterfactual_pairs import CounterfactualPairs, live_pairs
 from simulator.rollout.rollout import Block, Setting
-from simulator.rollout.twins import Twins, live_twins
 from simulator.runs import cluster
 from simulator.runs.cluster import RunProgress
+from simulator.runs.pair_files import TwinFolder
 from simulator.runs.run_folder import RunFolder
 from simulator.runs.tasks import finished, shared_session
-from simulator.runs.twin_files import TwinFolder
 from simulator.scenarios import Scenario
 from simulator.training.learning import Learner
 from simulator.training.plan import TrainingPlan, check_days, training_spec
@@ -225,7 +225,7 @@ class _Training:
             replayed=replayed,
         )
 
-    def _gather(self, index: int, folder: Path) -> Twins:
+    def _gather(self, index: int, folder: Path) -> CounterfactualPairs:
         kept, units = TwinFolder(folder, self._spec), self.plan.units(index)
         found = {unit: twins for unit in units if (twins := kept.load(unit)) is not None}
         missing = [unit for unit in units if unit not in found]
@@ -239,7 +239,7 @@ class _Training:
                 found[unit] = twins
                 lived += self.plan.days * unit.customers
                 self.progress(PhaseProgress(index, "gather", lived, total))
-        return Twins.concat([found[unit] for unit in units])
+        return CounterfactualPairs.concat([found[unit] for unit in units])
 
     def _behaviours(self, index: int) -> tuple[Policy, ...]:
         """Who decides while data is gathered, in turns."""
@@ -305,9 +305,9 @@ class _Gathering:
         return self.behaviours[(self.turns + unit.block) % len(self.behaviours)]
 
 
-def _live_twins(work: _Gathering, unit: Unit) -> Twins:
+def _live_twins(work: _Gathering, unit: Unit) -> CounterfactualPairs:
     block = Block(Setting.of(work.scenario), seed=unit.seed, block=unit.block, customers=unit.customers, days=work.days)
-    return live_twins(block, work.behaviour(unit))
+    return live_pairs(block, work.behaviour(unit))
 
 
 class _Watch:

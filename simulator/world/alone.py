@@ -11,7 +11,7 @@ from orchestrator.profiles import EventRows
 from policies.arrays import Float32Array, IntArray
 from simulator.world.actions import EMAIL
 from simulator.world.day import MORNING, Day, moment
-from simulator.world.happenings import Tally
+from simulator.world.happenings import Totals
 from simulator.world.scene import Scene
 
 
@@ -41,7 +41,7 @@ def live(
     everybody = np.arange(len(scene.people))
     if joined is not None:
         scene.moods.alive[:] = False
-    tally = Tally(len(everybody), len(days))
+    tally = Totals(len(everybody), len(days))
     for day in days:
         scene.day = day
         newcomers = everybody[:0] if joined is None else np.flatnonzero(joined == day)

@@ -10,7 +10,7 @@ from orchestrator.config.models import Goals
 from policies.arrays import BoolArray, Float32Array, IntArray
 from simulator.world.behaviour import associates, baskets, discounts, fatigue, goodwill, shopping, site, wants
 from simulator.world.channels import WORLD_CHANNELS
-from simulator.world.happenings import EventList, Tally
+from simulator.world.happenings import EventList, Totals
 from simulator.world.latent_state import NEVER, NOTHING
 from simulator.world.scene import Scene
 
@@ -46,7 +46,7 @@ class Visits:
 class Day:
     """The parts of a day, in order: `contact`, `visits`, `end`; each returns or adds to what happened."""
 
-    def __init__(self, scene: Scene, goals: Goals, weekdays: Float32Array, tally: Tally) -> None:
+    def __init__(self, scene: Scene, goals: Goals, weekdays: Float32Array, tally: Totals) -> None:
         self.scene = scene
         self.events = EventList()
         self.minutes = associates.Minutes(scene)

@@ -59,7 +59,7 @@ class EventList:
         )
 
 
-class Tally:
+class Totals:
     """Sums of `METRICS` per customer and per day, and money per customer and day where asked for.
 
     Attributes:

@@ -13,7 +13,7 @@ NEVER = -1000  # a day before any history; -1 is the day before the horizon
 
 
 @dataclass
-class Moods:
+class LatentState:
     """Latent states of n customers, changed in place day by day.
 
     Attributes:
@@ -55,8 +55,8 @@ class Moods:
     last_thanks: IntArray
 
     @classmethod
-    def neutral(cls, *, opted_in: BoolArray, goodwill: Float32Array) -> Moods:
-        """Moods of customers never spoken to."""
+    def neutral(cls, *, opted_in: BoolArray, goodwill: Float32Array) -> LatentState:
+        """LatentState of customers never spoken to."""
         n = len(opted_in)
 
         def every(code: int) -> IntArray:
@@ -85,6 +85,6 @@ class Moods:
             last_thanks=every(NEVER),
         )
 
-    def copy(self) -> Moods:
+    def copy(self) -> LatentState:
         """Independent copy."""
-        return Moods(**{name: value.copy() for name, value in vars(self).items()})
+        return LatentState(**{name: value.copy() for name, value in vars(self).items()})

@@ -8,7 +8,7 @@ import numpy as np
 
 from policies.arrays import Float32Array, IntArray
 from simulator.world.actions import ActionTable
-from simulator.world.latent_state import Moods
+from simulator.world.latent_state import LatentState
 from simulator.world.market import Market
 from simulator.world.population import Population
 from simulator.world.settings import WorldSettings
@@ -26,7 +26,7 @@ class Scene:
     world: WorldSettings
     table: ActionTable
     people: Population
-    moods: Moods
+    moods: LatentState
     market: Market
     streams: Streams
     day: int

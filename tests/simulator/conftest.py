@@ -12,8 +12,8 @@ import pytest
 
 if TYPE_CHECKING:
     from policies.arrays import IntArray
-    from simulator.rollout.block_life import Life, Moment
     from simulator.rollout.rollout import Setting
+    from simulator.rollout.trajectory import DecisionPoint, Trajectory
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -55,11 +55,11 @@ def no_minutes(baseline: Setting) -> Setting:
 
 
 @pytest.fixture(scope="session")
-def drive() -> Callable[[Life, Callable[[Moment], IntArray]], Life]:
+def drive() -> Callable[[Trajectory, Callable[[DecisionPoint], IntArray]], Trajectory]:
     """`drive(life, choose)` lives to the end, everybody considered every day; `choose(moment)` gives the actions."""
-    from simulator.rollout.block_life import advance
+    from simulator.rollout.trajectory import advance
 
-    def live(life: Life, choose: Callable[[Moment], IntArray]) -> Life:
+    def live(life: Trajectory, choose: Callable[[DecisionPoint], IntArray]) -> Trajectory:
         moments = life.moments(every=1, turn=np.zeros(len(life.scene.people), dtype=np.int64))
         moment = next(moments, None)
         while moment:

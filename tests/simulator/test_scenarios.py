@@ -13,8 +13,8 @@ from policies.arrays import IntArray
 from policies.learning.baselines import FixedPolicy, RandomPolicy
 from policies.policy import Policy
 from simulator.errors import ScenarioError
-from simulator.rollout.block_life import OUTBOUND, Life, Moment
 from simulator.rollout.rollout import Block, Setting
+from simulator.rollout.trajectory import OUTBOUND, DecisionPoint, Trajectory
 from simulator.scenarios import load_scenario, scenario_names
 from simulator.world.behaviour import discounts, shopping
 from simulator.world.results import METRICS, BlockResult
@@ -158,7 +158,7 @@ def test_scarce_associates_carry_out_few_of_the_alerts(setting_of: Callable[...,
 
 
 def test_new_actions_are_eligible_from_their_day_like_any_other(
-    setting_of: Callable[..., Setting], drive: Callable[..., Life]
+    setting_of: Callable[..., Setting], drive: Callable[..., Trajectory]
 ) -> None:
     setting = setting_of("cold_start")
     file, core = setting.scenario.file.new_actions, setting.core
@@ -169,7 +169,7 @@ def test_new_actions_are_eligible_from_their_day_like_any_other(
     )
     seen = {}
 
-    def choose(moment: Moment) -> IntArray:
+    def choose(moment: DecisionPoint) -> IntArray:
         if moment.slot == OUTBOUND and moment.day >= file.from_day - 3:
             made = setting.decide(hold, moment, life=life, streams=life.scene.streams)
             assert made.eligible[:, relative].any()
@@ -181,13 +181,13 @@ def test_new_actions_are_eligible_from_their_day_like_any_other(
 
 
 def test_on_the_day_of_the_drift_its_share_of_customers_gets_another_taste(
-    setting_of: Callable[..., Setting], drive: Callable[..., Life]
+    setting_of: Callable[..., Setting], drive: Callable[..., Trajectory]
 ) -> None:
     setting = setting_of("drift")
     life, drift = Block(setting, seed=5, block=0, customers=400, days=63).life(), setting.scenario.file.drift
     people = []
 
-    def choose(moment: Moment) -> IntArray:
+    def choose(moment: DecisionPoint) -> IntArray:
         if moment.slot == OUTBOUND:
             people.append(life.scene.people)
         return np.zeros(len(moment.rows), dtype=np.int64)

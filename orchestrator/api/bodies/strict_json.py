@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from orchestrator.api.problems import ProblemError, invalid_body, refusal_problem
 from orchestrator.serving.errors import ServiceError
-from orchestrator.serving.queue import Room
+from orchestrator.serving.queue import MemoryReservation
 
 # Bytes of a body that most often comes in one piece with its head, and is not worth the room it would take up.
 _SMALL = 4096
@@ -75,7 +75,7 @@ class StrictJsonRequest(Request):
                 headers={"Connection": "close"},
             ) from error
 
-    async def _received(self, limit: int, room: Room | None = None) -> bytes:
+    async def _received(self, limit: int, room: MemoryReservation | None = None) -> bytes:
         """What comes, which takes up room as it comes: what was announced may come late, or never."""
         chunks, size = [], 0
         async for chunk in self.stream():
@@ -123,7 +123,7 @@ class StrictJsonRoute(APIRoute):
         return strict
 
 
-class DirectRoute(StrictJsonRoute):
+class FastPathRoute(StrictJsonRoute):
     """A route whose endpoint is given the body and the request, and nothing that FastAPI would have to look for.
 
     Looking costs more than all the rest of a small request. `answer` is all that happens, through the router or not.

@@ -11,7 +11,7 @@ from orchestrator.errors import FieldError, suggestion
 from orchestrator.log.contact_facts import HOME_STORE, ZONE
 
 
-def stated_texts(
+def text_attributes(
     attributes: Sequence[Mapping[str, str | float]], *, fields: Sequence[str], profile: Collection[str], many: bool
 ) -> list[dict[str, str]]:
     """The texts among the attributes of each event, by name.

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from opentelemetry.trace import get_current_span
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.api.bodies.strict_json import DirectRoute, StrictJsonRequest
+from orchestrator.api.bodies.strict_json import FastPathRoute, StrictJsonRequest
 from orchestrator.api.problems import ProblemError, problem_response, refusal_problem
 from orchestrator.serving.errors import ServiceError
 
 
-class Direct:
+class FastPath:
     """Answers requests to some routes itself, as the router would.
 
     Args:
@@ -20,7 +20,7 @@ class Direct:
         routes: to be answered here; their paths have no parameters.
     """
 
-    def __init__(self, app: ASGIApp, *, routes: Sequence[DirectRoute]) -> None:
+    def __init__(self, app: ASGIApp, *, routes: Sequence[FastPathRoute]) -> None:
         self._app = app
         self._routes = {(method, route.path): route for route in routes for method in route.methods or ()}
 

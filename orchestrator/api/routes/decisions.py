@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from orchestrator.api.bodies.answers import decision_json, decision_record, explanation
 from orchestrator.api.bodies.requests import job_of
-from orchestrator.api.bodies.strict_json import DirectRoute, StrictJsonRoute
+from orchestrator.api.bodies.strict_json import FastPathRoute, StrictJsonRoute
 from orchestrator.api.deps import ServiceDep, service_of
 from orchestrator.api.middleware.request_ids import KEY_ID
 from orchestrator.api.models.decisions import DecisionRecord, DecisionRequest, DecisionResponse, Explanation
@@ -18,7 +18,7 @@ from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import invalid, responses
 from orchestrator.log.decision_schema import digest
 
-router = APIRouter(prefix="/v1/decisions", tags=["decisions"], route_class=DirectRoute)
+router = APIRouter(prefix="/v1/decisions", tags=["decisions"], route_class=FastPathRoute)
 read_router = APIRouter(prefix="/v1/decisions", tags=["decisions"], route_class=StrictJsonRoute)
 explain_router = APIRouter(prefix="/v1/explain", tags=["decisions"], route_class=StrictJsonRoute)
 

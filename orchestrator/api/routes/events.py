@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from orchestrator.api.bodies.answers import facts_response
 from orchestrator.api.bodies.cloud_events import CloudEventsRoute
-from orchestrator.api.bodies.text_attributes import stated_texts
+from orchestrator.api.bodies.text_attributes import text_attributes
 from orchestrator.api.deps import ServiceDep
 from orchestrator.api.models.events import EventRequest, EventsRequest
 from orchestrator.api.models.fields import timestamp
@@ -46,7 +46,7 @@ async def receive_events(body: EventsRequest, service: ServiceDep) -> FactsRespo
     refuse_repeated_ids("event_id", ids, sent)
     many, now = isinstance(body, list), service.settings.clock()
     refuse_future([event.timestamp for event in sent], now=now, many=many)
-    texts = stated_texts(
+    texts = text_attributes(
         [event.attributes or {} for event in sent],
         fields=service.settings.retailer.profiles.content_fields,
         profile=service.schema.attributes,

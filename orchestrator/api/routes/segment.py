@@ -20,7 +20,7 @@ from orchestrator.api.models.problems import FieldProblem
 from orchestrator.api.problems import ProblemError, invalid, responses
 from orchestrator.ingest.segment import KINDS
 from orchestrator.serving.jobs import EventsJob
-from orchestrator.serving.queue import Room
+from orchestrator.serving.queue import MemoryReservation
 from orchestrator.serving.service import Service
 
 _MOST_MESSAGES = 5_000
@@ -161,7 +161,7 @@ class _Messages:
     size: int
 
 
-async def _receive(sent: _Messages, service: Service, room: Room) -> None:
+async def _receive(sent: _Messages, service: Service, room: MemoryReservation) -> None:
     """Keep the messages, some at a time; what is sent again because others were refused is known by its id.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.config.contact_policy import Counts
-from orchestrator.eligibility.context import ContactMoment
+from orchestrator.eligibility.context import EligibilityContext
 from orchestrator.eligibility.rules.counting import below_limit_from
 from orchestrator.eligibility.rules.rule import DeadlineRule
 from policies.arrays import BoolArray, Float64Array, IntArray
@@ -29,25 +29,25 @@ class CapRule(DeadlineRule):
     counts: Counts
     reserved_for: float
 
-    def idle(self, moment: ContactMoment) -> bool:
+    def idle(self, moment: EligibilityContext) -> bool:
         """See `Rule.idle`."""
         return moment.most_contacts < self.limit
 
-    def blocked(self, moment: ContactMoment) -> BoolArray:
+    def blocked(self, moment: EligibilityContext) -> BoolArray:
         """Whom it blocks now; bool (n,)."""
         return self.counted(moment)[0] >= self.limit
 
-    def until(self, moment: ContactMoment) -> Float64Array:
+    def until(self, moment: EligibilityContext) -> Float64Array:
         """When the count falls below the limit; float64 (n,)."""
         which = self._still(moment)
         until = moment.counting(self.counts).until(which, window=self.window, reserved_for=self.reserved_for)
         return below_limit_from(moment.history.row[which], until, limit=self.limit, n=len(moment))
 
-    def counted(self, moment: ContactMoment) -> tuple[IntArray, int]:
+    def counted(self, moment: EligibilityContext) -> tuple[IntArray, int]:
         """How many contacts count now, int64 (n,), and the limit."""
         return np.bincount(moment.history.row[self._still(moment)], minlength=len(moment)), self.limit
 
-    def _still(self, moment: ContactMoment) -> IntArray:
+    def _still(self, moment: EligibilityContext) -> IntArray:
         """Which contacts in scope count now; positions, int64 (k,)."""
         counting = moment.counting(self.counts)
         # Time first: most contacts of a history are over.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from orchestrator.eligibility.context import ContactMoment
+from orchestrator.eligibility.context import EligibilityContext
 from orchestrator.eligibility.rules.open_hours import OpenHours
 from orchestrator.eligibility.rules.rule import Rule
 from orchestrator.eligibility.zones import offset
@@ -19,17 +19,17 @@ class ClockRule(Rule):
     """A rule that blocks outside certain hours of certain clocks."""
 
     @abstractmethod
-    def clocks(self, moment: ContactMoment) -> tuple[tuple[tuple[str, OpenHours], ...], IntArray]:
+    def clocks(self, moment: EligibilityContext) -> tuple[tuple[tuple[str, OpenHours], ...], IntArray]:
         """The clocks by zone, with their hours, and which is each customer's; int64 (n,)."""
 
-    def blocked(self, moment: ContactMoment) -> BoolArray:
+    def blocked(self, moment: EligibilityContext) -> BoolArray:
         """Whom it blocks now; bool (n,)."""
         clocks, which = self.clocks(moment)
         second = int(moment.now // 1)
         opened = [bool(hours.open(np.array(second + offset(zone, second)))) for zone, hours in clocks]
         return ~np.array(opened, dtype=bool)[which]
 
-    def free_from(self, moment: ContactMoment, at: Float64Array) -> Float64Array:
+    def free_from(self, moment: EligibilityContext, at: Float64Array) -> Float64Array:
         """See `Rule.free_from`."""
         clocks, which = self.clocks(moment)
         free = np.array(at, dtype=np.float64)
@@ -49,7 +49,7 @@ class QuietHoursRule(ClockRule):
 
     hours: OpenHours = field(repr=False)
 
-    def clocks(self, moment: ContactMoment) -> tuple[tuple[tuple[str, OpenHours], ...], IntArray]:
+    def clocks(self, moment: EligibilityContext) -> tuple[tuple[tuple[str, OpenHours], ...], IntArray]:
         """The customers' zones."""
         return tuple((zone, self.hours) for zone in moment.zones.names), moment.zones.code
 
@@ -64,7 +64,7 @@ class StoreHoursRule(ClockRule):
 
     stores: tuple[tuple[str, OpenHours], ...] = field(repr=False)
 
-    def clocks(self, moment: ContactMoment) -> tuple[tuple[tuple[str, OpenHours], ...], IntArray]:
+    def clocks(self, moment: EligibilityContext) -> tuple[tuple[tuple[str, OpenHours], ...], IntArray]:
         """The stores, and each customer's: code -1 is the last."""
         if moment.store is None:
             return self.stores[-1:], np.zeros(len(moment), dtype=np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 
 from orchestrator.config import Retailer
 from orchestrator.config.catalogue import Action
-from orchestrator.eligibility.context import ContactMoment
+from orchestrator.eligibility.context import EligibilityContext
 from orchestrator.eligibility.eligible_actions import Reason
 from orchestrator.eligibility.rules.rule import ConditionRule
 from orchestrator.eligibility.targeting import distinct_targeting
@@ -41,8 +41,8 @@ def condition_rules(retailer: Retailer, actions: Sequence[Action]) -> Iterator[C
         yield ConditionRule(f"stock of {category}", Reason.OUT_OF_STOCK, about, _in_stock(c), "in_stock")
 
 
-def _targeted(expression: int) -> Callable[[ContactMoment], BoolArray]:
-    def fulfilled(moment: ContactMoment) -> BoolArray:
+def _targeted(expression: int) -> Callable[[EligibilityContext], BoolArray]:
+    def fulfilled(moment: EligibilityContext) -> BoolArray:
         if moment.targeted is None:
             raise ContextError("targeted is missing, and actions have targeting; give what `Targeting.holds` says")
         return moment.targeted[:, expression]
@@ -50,15 +50,15 @@ def _targeted(expression: int) -> Callable[[ContactMoment], BoolArray]:
     return fulfilled
 
 
-def _printable(field: int) -> Callable[[ContactMoment], BoolArray]:
-    def fulfilled(moment: ContactMoment) -> BoolArray:
+def _printable(field: int) -> Callable[[EligibilityContext], BoolArray]:
+    def fulfilled(moment: EligibilityContext) -> BoolArray:
         return ~moment.everyone() if moment.content is None else moment.content[:, field]
 
     return fulfilled
 
 
-def _in_stock(category: int) -> Callable[[ContactMoment], BoolArray]:
-    def fulfilled(moment: ContactMoment) -> BoolArray:
+def _in_stock(category: int) -> Callable[[EligibilityContext], BoolArray]:
+    def fulfilled(moment: EligibilityContext) -> BoolArray:
         everyone = moment.everyone()
         return everyone if moment.in_stock is None else everyone & moment.in_stock[:, category]
 

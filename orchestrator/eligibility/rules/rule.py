@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from orchestrator.eligibility.context import ContactMoment
+from orchestrator.eligibility.context import EligibilityContext
 from orchestrator.eligibility.eligible_actions import Reason
 from policies.arrays import BoolArray, Float64Array, IntArray
 
@@ -27,17 +27,17 @@ class Rule(ABC):
     reason: Reason
     scope: BoolArray = field(repr=False)
 
-    def idle(self, moment: ContactMoment) -> bool:
+    def idle(self, moment: EligibilityContext) -> bool:
         """Whether there is nothing it could block for: then it blocks nobody, and need not be asked."""
         del moment
         return False
 
     @abstractmethod
-    def blocked(self, moment: ContactMoment) -> BoolArray:
+    def blocked(self, moment: EligibilityContext) -> BoolArray:
         """Whom it blocks now; bool (n,)."""
 
     @abstractmethod
-    def free_from(self, moment: ContactMoment, at: Float64Array) -> Float64Array:
+    def free_from(self, moment: EligibilityContext, at: Float64Array) -> Float64Array:
         """The first moment from `at` on, not before now, when it does not block, if nothing else happens.
 
         Args:
@@ -48,7 +48,7 @@ class Rule(ABC):
             Seconds since 1970, float64 (n,); nan where time alone does not help.
         """
 
-    def counted(self, moment: ContactMoment) -> tuple[IntArray, int] | None:
+    def counted(self, moment: EligibilityContext) -> tuple[IntArray, int] | None:
         """How many contacts it counts now, int64 (n,), and its limit; none for a rule that counts nothing."""
         del moment
         return None
@@ -59,14 +59,14 @@ class DeadlineRule(Rule):
     """A rule that blocks up to a moment and, without new facts, never again."""
 
     @abstractmethod
-    def until(self, moment: ContactMoment) -> Float64Array:
+    def until(self, moment: EligibilityContext) -> Float64Array:
         """Until when it blocks; seconds since 1970, float64 (n,), at or before now where it does not."""
 
-    def blocked(self, moment: ContactMoment) -> BoolArray:
+    def blocked(self, moment: EligibilityContext) -> BoolArray:
         """Whom it blocks now; bool (n,)."""
         return self.until(moment) > moment.now
 
-    def free_from(self, moment: ContactMoment, at: Float64Array) -> Float64Array:
+    def free_from(self, moment: EligibilityContext, at: Float64Array) -> Float64Array:
         """See `Rule.free_from`."""
         return np.maximum(self.until(moment), at)
 
@@ -80,17 +80,17 @@ class ConditionRule(Rule):
         about: attribute of a moment; where that is none, everybody fulfils it. None where that says nothing.
     """
 
-    fulfilled: Callable[[ContactMoment], BoolArray] = field(repr=False)
+    fulfilled: Callable[[EligibilityContext], BoolArray] = field(repr=False)
     about: str | None = None
 
-    def idle(self, moment: ContactMoment) -> bool:
+    def idle(self, moment: EligibilityContext) -> bool:
         """See `Rule.idle`."""
         return self.about is not None and getattr(moment, self.about) is None
 
-    def blocked(self, moment: ContactMoment) -> BoolArray:
+    def blocked(self, moment: EligibilityContext) -> BoolArray:
         """Whom it blocks now; bool (n,)."""
         return ~self.fulfilled(moment)
 
-    def free_from(self, moment: ContactMoment, at: Float64Array) -> Float64Array:
+    def free_from(self, moment: EligibilityContext, at: Float64Array) -> Float64Array:
         """See `Rule.free_from`."""
         return np.where(self.fulfilled(moment), at, np.nan)

@@ -10,7 +10,7 @@ import numpy as np
 from orchestrator.config import Retailer, Scope
 from orchestrator.config.catalogue import Action
 from orchestrator.config.fact_types import OUTCOMES
-from orchestrator.eligibility.context import ContactMoment
+from orchestrator.eligibility.context import EligibilityContext
 from orchestrator.eligibility.eligible_actions import Reason, ReasonArray
 from orchestrator.eligibility.rules.caps import CapRule
 from orchestrator.eligibility.rules.clock_rules import ClockRule, QuietHoursRule, StoreHoursRule
@@ -80,7 +80,7 @@ class ContactRules:
         self.rules = tuple(sorted((r for r in known if r.scope[: len(self._ids)].any()), key=lambda r: r.reason))
         self._classes = _Classes.of(self.rules, len(self._ids))
 
-    def reasons(self, moment: ContactMoment) -> ReasonArray:
+    def reasons(self, moment: EligibilityContext) -> ReasonArray:
         """Why each action may not be said now; uint8 (n, A), `Reason.ELIGIBLE` (0) where no contact rule blocks it.
 
         Args:
@@ -103,7 +103,7 @@ class ContactRules:
         reasons: ReasonArray = by_class[self._classes.of_action]
         return reasons.T
 
-    def explain(self, moment: ContactMoment, row: int) -> tuple[Blocked, ...]:
+    def explain(self, moment: EligibilityContext, row: int) -> tuple[Blocked, ...]:
         """Every rule that blocks an action for one customer, by action and then in the order of reporting.
 
         Args:
@@ -123,7 +123,7 @@ class ContactRules:
                 found.append((column, Blocked(self._ids[column], rule.name, rule.reason, count, limit, until)))
         return tuple(blocked for _, blocked in sorted(found, key=lambda pair: pair[0]))
 
-    def _check(self, moment: ContactMoment) -> None:
+    def _check(self, moment: EligibilityContext) -> None:
         for name, codes, known in (
             ("history.action", moment.history.action, len(self.codes)),
             ("outcomes.type", moment.outcomes.type, len(OUTCOMES)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from orchestrator.eligibility.context import ContactMoment
+from orchestrator.eligibility.context import EligibilityContext
 from orchestrator.eligibility.rules.rule import DeadlineRule
 from policies.arrays import BoolArray, Float64Array
 
@@ -23,11 +23,11 @@ class SuppressionRule(DeadlineRule):
     after: BoolArray = field(repr=False)
     lasts: float
 
-    def idle(self, moment: ContactMoment) -> bool:
+    def idle(self, moment: EligibilityContext) -> bool:
         """See `Rule.idle`."""
         return not len(moment.outcomes)
 
-    def until(self, moment: ContactMoment) -> Float64Array:
+    def until(self, moment: EligibilityContext) -> Float64Array:
         """When the latest such outcome is long enough ago; float64 (n,)."""
         outcomes = moment.outcomes
         which = np.flatnonzero(self.after[outcomes.type])

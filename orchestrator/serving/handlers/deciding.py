@@ -20,7 +20,7 @@ from orchestrator.serving.errors import KeyReusedError, ServiceError, UnknownCus
 from orchestrator.serving.handlers.profiles_batch import ProfilesBatch
 from orchestrator.serving.jobs import DecisionJob, DecisionMade
 from orchestrator.serving.policy_watcher import PolicyHolder, ServedPolicy
-from orchestrator.serving.telemetry.batch_metrics import BatchTally
+from orchestrator.serving.telemetry.batch_metrics import BatchMetrics
 from orchestrator.storage.tables import Row, contacts, idempotency
 from policies.exploration.slots import NOTHING, Slots
 
@@ -65,7 +65,7 @@ class Decider:
         jobs: Sequence[DecisionJob],
         *,
         now: float,
-        tally: BatchTally,
+        tally: BatchMetrics,
     ) -> list[DecisionMade | ServiceError]:
         """Decide and log; one answer or refusal per job, in order."""
         answers: dict[int, DecisionMade | ServiceError] = {}
@@ -117,7 +117,7 @@ class Decider:
         jobs: Sequence[DecisionJob],
         *,
         now: float,
-        tally: BatchTally,
+        tally: BatchMetrics,
     ) -> list[DecisionMade | ServiceError]:
         try:
             served = self._policies.required()

@@ -44,7 +44,7 @@ class Counted:
 
 
 @dataclass
-class BatchTally:
+class BatchMetrics:
     """Filled by whoever works on a batch; forgotten if the batch is undone.
 
     Attributes:

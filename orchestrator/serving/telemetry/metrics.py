@@ -15,7 +15,7 @@ from orchestrator.experiments.lift_watcher import MeasuredLift
 from orchestrator.ingest.segment import SOURCE as SEGMENT
 from orchestrator.serving.policy_watcher import ServedPolicy
 from orchestrator.serving.queue import QueueState
-from orchestrator.serving.telemetry.batch_metrics import STAGES, BatchTally, Counted
+from orchestrator.serving.telemetry.batch_metrics import STAGES, BatchMetrics, Counted
 from orchestrator.serving.telemetry.counters import (
     SECONDS,
     Buckets,
@@ -107,7 +107,7 @@ class Metrics(Collector):
             if len(self._waits) > _TOGETHER:
                 self._count()
 
-    def committed(self, tally: BatchTally) -> None:
+    def committed(self, tally: BatchMetrics) -> None:
         """Count what is on disk now."""
         with self._lock:
             for stage, seconds in tally.seconds.items():

@@ -13,7 +13,7 @@ from policies.arrays import BoolArray, Float64Array, IntArray
 from simulator.world import alone
 from simulator.world.actions import ActionTable
 from simulator.world.day import EVENING, moment
-from simulator.world.latent_state import Moods
+from simulator.world.latent_state import LatentState
 from simulator.world.market import draw_market
 from simulator.world.population import draw_population
 from simulator.world.scene import Scene
@@ -82,7 +82,7 @@ class Company:
                 world=self.world,
                 table=ActionTable.of(self.retailer),
                 people=people,
-                moods=Moods.neutral(opted_in=people.opted_in, goodwill=goodwill * self.world.goodwill.spread),
+                moods=LatentState.neutral(opted_in=people.opted_in, goodwill=goodwill * self.world.goodwill.spread),
                 market=draw_market(self.world.market, days=days, categories=self.categories, streams=Streams(seed, -1)),
                 streams=streams,
                 day=0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from policies.arrays import Float32Array, IntArray
-from simulator.world.latent_state import Moods
+from simulator.world.latent_state import LatentState
 from simulator.world.scene import Scene
 
 BY_EMAIL, BY_ASSOCIATE = 0, 1
@@ -16,7 +16,7 @@ def fade(scene: Scene) -> None:
     scene.moods.fatigue *= np.float32(0.5 ** (1 / scene.world.fatigue.half_life_days))
 
 
-def tire(moods: Moods, rows: IntArray, *, by: int) -> None:
+def tire(moods: LatentState, rows: IntArray, *, by: int) -> None:
     """One more contact for each of these customers."""
     moods.fatigue[rows, by] += 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from policies.arrays import Float32Array, IntArray
-from simulator.world.latent_state import Moods
+from simulator.world.latent_state import LatentState
 from simulator.world.scene import Scene
 
 LIMIT = 2.0
@@ -17,7 +17,7 @@ def fade(scene: Scene) -> None:
     scene.moods.goodwill *= np.float32(0.5 ** (1 / scene.world.goodwill.half_life_days))
 
 
-def change(moods: Moods, rows: IntArray, amount: Float32Array | float) -> None:
+def change(moods: LatentState, rows: IntArray, amount: Float32Array | float) -> None:
     """Add to the goodwill of some customers, each row at most once; kept within two units of neutral."""
     moods.goodwill[rows] = np.clip(moods.goodwill[rows] + amount, -LIMIT, LIMIT)
 

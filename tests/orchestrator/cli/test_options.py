@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.cli.options import of_model
 from simulator.cli.training import FEWEST_DAYS
-from simulator.rollout.twins import WHOLE
+from simulator.rollout.counterfactual_pairs import WHOLE
 
 
 @pytest.mark.parametrize(

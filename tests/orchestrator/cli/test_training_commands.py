@@ -71,7 +71,7 @@ def test_ctrl_c_says_how_to_continue(journey: Callable[..., Any], monkeypatch: p
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(simulator.training.training, "live_twins", interrupted)
+        patch.setattr(simulator.training.training, "live_pairs", interrupted)
         said = journey(*TRAIN, "--iterations", 1)
     assert said.code == 130
     assert "run the same again with --resume to continue" in said.err

@@ -17,9 +17,9 @@ from orchestrator.decision.core import BLOCK, DRAW_STREAM, DecisionCore, Decisio
 from orchestrator.eligibility import (
     ContactCheck,
     ContactHistory,
-    ContactMoment,
     ContactRules,
     CustomerZones,
+    EligibilityContext,
     OutcomeHistory,
     Targeting,
 )
@@ -135,7 +135,7 @@ def contact_check(n: int, *, core_of: Retailer) -> ContactCheck:
     )
     outcomes = OutcomeHistory(random.integers(0, n, n), random.integers(0, len(OUTCOMES), n), NOW - ago[m : m + n])
     zones = CustomerZones.of(random.choice(["Europe/Berlin", "Asia/Tokyo", ""], n).tolist())
-    return ContactCheck(rules, ContactMoment(NOW, zones, history, outcomes))
+    return ContactCheck(rules, EligibilityContext(NOW, zones, history, outcomes))
 
 
 def test_contact_rules_and_targeting_count_alike_alone_in_a_batch_and_across_blocks() -> None:

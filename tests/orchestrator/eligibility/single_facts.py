@@ -13,7 +13,7 @@ import numpy as np
 
 from orchestrator.config import OUTCOMES, ContactPolicy
 from orchestrator.config.catalogue import Action
-from orchestrator.eligibility import ContactHistory, ContactMoment, ContactRules, CustomerZones, OutcomeHistory
+from orchestrator.eligibility import ContactHistory, ContactRules, CustomerZones, EligibilityContext, OutcomeHistory
 from orchestrator.eligibility.eligible_actions import Reason
 from orchestrator.load import load_retailer
 
@@ -137,11 +137,11 @@ def rules_of(policy: dict[str, Any], **kwargs: Any) -> ContactRules:
 
 def moment_of(
     facts: Sequence[Fact] = (), outcomes: Sequence[Outcome] = (), *, now: float = NOON, zones: Sequence[str] = ("UTC",)
-) -> ContactMoment:
+) -> EligibilityContext:
     def times(name: str) -> np.ndarray:
         return np.array([getattr(f, name) for f in facts], dtype=np.float64)  # none becomes nan
 
-    return ContactMoment(
+    return EligibilityContext(
         now=now,
         zones=CustomerZones.of(zones),
         history=ContactHistory(

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from orchestrator.eligibility import ContactMoment, ContactRules
+from orchestrator.eligibility import ContactRules, EligibilityContext
 
 # Longer than any rule of a week's hours can keep its neighbours waiting.
 DAYS = 15.0
 
 
-def next_allowed(rules: ContactRules, moment: ContactMoment) -> np.ndarray:
+def next_allowed(rules: ContactRules, moment: EligibilityContext) -> np.ndarray:
     """The first moment at which no rule blocks an action, if nothing else happens; nan if there is none, (n, A)."""
     columns = {action: column for action, column in rules.codes.items() if column < rules.reasons(moment).shape[1]}
     found = np.full((len(moment), len(columns)), float(moment.now))

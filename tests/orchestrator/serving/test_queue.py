@@ -8,12 +8,12 @@ import threading
 import pytest
 
 from orchestrator.serving.errors import NoPolicyError, OverloadedError, StoppingError, WaitedTooLongError
-from orchestrator.serving.queue import Gatherer
+from orchestrator.serving.queue import GroupCommitQueue
 
 
 def run(handle, test, **options):
     async def inside():
-        gatherer = Gatherer(handle, **options)
+        gatherer = GroupCommitQueue(handle, **options)
         gatherer.start()
         try:
             return await test(gatherer)

@@ -7,7 +7,7 @@ import pytest
 
 from policies.actions import ActionSet
 from policies.exploration.explorers import Explorer
-from policies.learning.learning_rate_search import RateLadder
+from policies.learning.learning_rate_search import LearningRateSearch
 from policies.vw.feature_space import FeatureSpace
 from policies.vw.policy import Importance, VWPolicy, VWSettings
 
@@ -31,7 +31,7 @@ def rows(*, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def feed(learner: RateLadder | VWPolicy, data: dict[str, np.ndarray], *, batch: int) -> np.ndarray:
+def feed(learner: LearningRateSearch | VWPolicy, data: dict[str, np.ndarray], *, batch: int) -> np.ndarray:
     predicted = []
     for start in range(0, N, batch):
         part = {name: values[start : start + batch] for name, values in data.items()}
@@ -42,7 +42,7 @@ def feed(learner: RateLadder | VWPolicy, data: dict[str, np.ndarray], *, batch: 
 @pytest.mark.parametrize("importance", ["propensity", "none"])
 def test_its_loss_is_the_weighted_squared_error_of_predictions_made_before_learning(importance: Importance) -> None:
     data, rates = rows(), (0.05, 1.0)
-    ladder = RateLadder(settings(importance=importance, scale=2.0), ActionSet.of("a", "b", "c"), rates=rates)
+    ladder = LearningRateSearch(settings(importance=importance, scale=2.0), ActionSet.of("a", "b", "c"), rates=rates)
     feed(ladder, data, batch=1)
     weight = 1 / (data["propensity"] * A) if importance == "propensity" else np.ones(N)
     # Every reward seen so far bounds what a prediction may count as, zero included.
@@ -59,7 +59,7 @@ def test_its_loss_is_the_weighted_squared_error_of_predictions_made_before_learn
 def test_gamma_is_as_asked_at_an_error_of_an_eighth_and_inverse_to_it() -> None:
     explorer = Explorer(gamma_scale=8.0)
     made = VWSettings(space=FeatureSpace.of_customer(("x",)), explorer=explorer, importance="none")
-    fair_coin, sure = (RateLadder(made, ActionSet.of("a", "b"), rates=(1e-6,)) for _ in range(2))
+    fair_coin, sure = (LearningRateSearch(made, ActionSet.of("a", "b"), rates=(1e-6,)) for _ in range(2))
     one = {"eligible": np.array([2] * 2000), "action": np.zeros(2000, int), "propensity": np.ones(2000)}
     # With a rate of nothing every prediction is 0, so the squared error is the squared reward.
     fair_coin.learn_rows(np.ones((2000, 1), np.float32), **one, reward=np.tile([0.0, 0.5], 1000))

@@ -8,7 +8,7 @@ from policies.actions import ActionSet
 from policies.arrays import BoolArray, Float32Array, Float64Array
 from policies.exploration.explorers import Explorer
 from policies.feedback import LoggedFeedback
-from policies.learning.replay import online_ladder, replay
+from policies.learning.replay import online_search, replay
 
 
 class Always:
@@ -45,7 +45,7 @@ def uniform_log(*, n: int = 3_000, seed: int = 0) -> LoggedFeedback:
 
 
 def test_on_the_real_test_learning_online_earns_nearly_what_the_best_mail_does(mail_test: LoggedFeedback) -> None:
-    means = [replay(mail_test, online_ladder(mail_test, explorer=Explorer()), seed=seed).mean for seed in range(5)]
+    means = [replay(mail_test, online_search(mail_test, explorer=Explorer()), seed=seed).mean for seed in range(5)]
     assert np.mean(means) >= 0.175
     assert min(means) >= 0.170
 
@@ -54,7 +54,7 @@ def test_a_seed_decides_everything(mail_test: LoggedFeedback) -> None:
     part = mail_test.take(np.arange(2_000))
 
     def run(seed: int) -> tuple[bytes, bytes]:
-        found = replay(part, online_ladder(part, explorer=Explorer()), seed=seed)
+        found = replay(part, online_search(part, explorer=Explorer()), seed=seed)
         return found.reward.tobytes(), found.action.tobytes()
 
     assert run(1) == run(1)

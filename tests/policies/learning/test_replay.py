@@ -13,7 +13,7 @@ from policies.errors import EvaluationError, PolicyError
 from policies.exploration.explorers import Explorer
 from policies.feedback import LoggedFeedback
 from policies.learning.baselines import FixedPolicy
-from policies.learning.learning_rate_search import RateLadder
+from policies.learning.learning_rate_search import LearningRateSearch
 from policies.learning.replay import replay
 from policies.vw.feature_space import FeatureSpace
 from policies.vw.policy import VWSettings
@@ -39,9 +39,9 @@ def make_log(rows: int = 4000, *, noise: float = 0.0) -> LoggedFeedback:
     )
 
 
-def make_ladder(**changes: Any) -> RateLadder:
+def make_ladder(**changes: Any) -> LearningRateSearch:
     settings = VWSettings(space=FeatureSpace.of_customer(COLUMNS), explorer=Explorer(kind="squarecb"))
-    return RateLadder(replace(settings, **changes), ActionSet.of("left", "right"), rates=(0.001, 0.5))
+    return LearningRateSearch(replace(settings, **changes), ActionSet.of("left", "right"), rates=(0.001, 0.5))
 
 
 class Learnless(FixedPolicy):
@@ -117,4 +117,4 @@ def test_learning_from_no_rows_changes_nothing() -> None:
 @pytest.mark.parametrize("rates", [(), (0.0,), (0.1, -1.0)])
 def test_rates_must_be_positive(rates: tuple[float, ...]) -> None:
     with pytest.raises(PolicyError, match="learning rates must be positive"):
-        RateLadder(VWSettings(space=FeatureSpace.of_customer(COLUMNS)), ActionSet.of("a"), rates=rates)
+        LearningRateSearch(VWSettings(space=FeatureSpace.of_customer(COLUMNS)), ActionSet.of("a"), rates=rates)

@@ -13,14 +13,14 @@ from policies.actions import ActionFeature, ActionSet
 from policies.errors import FeatureError, FeedbackError
 from policies.exploration.explorers import Explorer
 from policies.feedback import MONEY, NET_MONEY, LoggedFeedback
-from policies.learning.learning_rate_search import RateLadder
+from policies.learning.learning_rate_search import LearningRateSearch
 from policies.learning.training import (
     GREEDY,
     TrainingResult,
     TrainingSettings,
     baselines,
     judge_policies,
-    learn_ladder,
+    search_learning_rates,
     train,
 )
 from policies.policy import choose_probabilities
@@ -41,8 +41,8 @@ def some(log: LoggedFeedback, n: int, *, seed: int) -> LoggedFeedback:
     return log.take(np.random.default_rng(seed).permutation(len(log))[:n])
 
 
-def learned(log: LoggedFeedback, settings: TrainingSettings = ONE_RATE) -> RateLadder:
-    return learn_ladder(log, settings, progress=quiet)[0]
+def learned(log: LoggedFeedback, settings: TrainingSettings = ONE_RATE) -> LearningRateSearch:
+    return search_learning_rates(log, settings, progress=quiet)[0]
 
 
 # Real data: a randomised e-mail test where nobody is known to beat "everyone gets the men's mail".
@@ -151,7 +151,7 @@ def test_the_unit_of_the_reward_changes_nothing_but_the_unit(two_kinds: MakeLog)
     log = two_kinds(n=1_000)
     cents = replace(log, reward=log.reward * 100)
     (in_units, curve), (in_cents, curve_in_cents) = (
-        learn_ladder(part, TrainingSettings(), progress=quiet) for part in (log, cents)
+        search_learning_rates(part, TrainingSettings(), progress=quiet) for part in (log, cents)
     )
     assert in_units.best.settings.learning_rate == in_cents.best.settings.learning_rate
     assert in_units.explorer == in_cents.explorer
@@ -162,7 +162,9 @@ def test_the_unit_of_the_reward_changes_nothing_but_the_unit(two_kinds: MakeLog)
 def test_the_curve_is_the_mean_loss_so_far_and_progress_is_told(two_kinds: MakeLog) -> None:
     told: list[tuple[int, int]] = []
     log = two_kinds(n=1_000)
-    ladder, curve = learn_ladder(log, TrainingSettings(), progress=lambda done, total: told.append((done, total)))
+    ladder, curve = search_learning_rates(
+        log, TrainingSettings(), progress=lambda done, total: told.append((done, total))
+    )
     assert [done for done, _ in told] == list(curve.decisions)
     assert curve.decisions[-1] == len(log)
     assert {total for _, total in told} == {len(log)}

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from policies.actions import ActionSet
-from policies.learning.learning_rate_search import RateLadder
+from policies.learning.learning_rate_search import LearningRateSearch
 from policies.vw.feature_space import FeatureSpace
 from policies.vw.policy import Importance, VWPolicy, VWSettings
 
 N, A = 60, 3
-Make = Callable[[Importance], VWPolicy | RateLadder]
+Make = Callable[[Importance], VWPolicy | LearningRateSearch]
 
 
 def settings(importance: Importance) -> VWSettings:
@@ -24,15 +24,15 @@ def policy(importance: Importance) -> VWPolicy:
     return VWPolicy(settings(importance), ActionSet.of("a", "b", "c"))
 
 
-def ladder(importance: Importance) -> RateLadder:
-    return RateLadder(settings(importance), ActionSet.of("a", "b", "c"), rates=(0.05, 0.5))
+def ladder(importance: Importance) -> LearningRateSearch:
+    return LearningRateSearch(settings(importance), ActionSet.of("a", "b", "c"), rates=(0.05, 0.5))
 
 
-def models(learner: VWPolicy | RateLadder) -> list[bytes]:
-    return [rung.model for rung in learner.rungs] if isinstance(learner, RateLadder) else [learner.model]
+def models(learner: VWPolicy | LearningRateSearch) -> list[bytes]:
+    return [rung.model for rung in learner.rungs] if isinstance(learner, LearningRateSearch) else [learner.model]
 
 
-def learn(learner: VWPolicy | RateLadder, weight: np.ndarray | None) -> np.ndarray:
+def learn(learner: VWPolicy | LearningRateSearch, weight: np.ndarray | None) -> np.ndarray:
     random = np.random.default_rng(0)
     features = random.random((N, 2)).astype(np.float32)
     return learner.learn_rows(
@@ -51,7 +51,7 @@ def test_no_weight_is_a_weight_of_one_to_the_last_bit(make: Make, importance: Im
     without, ones = make(importance), make(importance)
     np.testing.assert_array_equal(learn(without, None), learn(ones, np.ones(N)))
     assert models(without) == models(ones)
-    if isinstance(without, RateLadder) and isinstance(ones, RateLadder):
+    if isinstance(without, LearningRateSearch) and isinstance(ones, LearningRateSearch):
         np.testing.assert_array_equal(without.loss, ones.loss)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from orchestrator.config import Cap, ContactPolicy, MinGap, QuietHours, Suppression
 from orchestrator.eligibility.eligible_actions import Reason
 from policies.learning.baselines import RandomPolicy
-from simulator.rollout.block_life import OUTBOUND, advance
 from simulator.rollout.rollout import Block, Setting
+from simulator.rollout.trajectory import OUTBOUND, advance
 from simulator.runs.cluster import run
 from simulator.scenarios import load_scenario
 from simulator.world.results import METRICS

@@ -10,7 +10,7 @@ import pytest
 
 from policies.learning.baselines import RandomPolicy
 from policies.vw.policy import VWPolicy
-from simulator.rollout.twins import Twins
+from simulator.rollout.counterfactual_pairs import CounterfactualPairs
 from simulator.training.learning import GATHERING, LearningSettings
 from simulator.training.plan import TrainingPlan
 from simulator.training.training import Iteration, train
@@ -32,10 +32,10 @@ def gathered(
     """Who lived in which block, per iteration, of a training whose pairs of lives are made up; and its iterations."""
     core, deciding, iterations = baseline.core, {}, []
 
-    def made_up(block: Block, policy: Policy) -> Twins:
+    def made_up(block: Block, policy: Policy) -> CounterfactualPairs:
         deciding[block.seed, block.index] = policy
         random, n = np.random.default_rng([block.seed, block.index]), 100
-        return Twins(
+        return CounterfactualPairs(
             features=random.uniform(0, 2, (n, len(core.columns))).astype(np.float32),
             eligible=np.ones((n, len(core.actions)), dtype=bool),
             action=random.integers(1, len(core.actions), n),
@@ -45,7 +45,7 @@ def gathered(
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("simulator.training.training.live_twins", made_up)
+        patch.setattr("simulator.training.training.live_pairs", made_up)
         folder = tmp_path_factory.mktemp("gathering")
         train(baseline.scenario, PLAN, folder=folder, workers=1, on_iteration=iterations.append)
     units = [PLAN.units(index) for index in range(PLAN.iterations)]

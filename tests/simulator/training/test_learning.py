@@ -10,21 +10,21 @@ import pytest
 from policies.policy import Policy
 from policies.vw.policy import VWPolicy
 from simulator.errors import RunError
+from simulator.rollout.counterfactual_pairs import CounterfactualPairs
 from simulator.rollout.rollout import Setting
-from simulator.rollout.twins import Twins
 from simulator.training.learning import GATHERING, GREEDY, SERVED, Learner, LearningSettings
 
 SETTINGS = LearningSettings(rates=(0.1,))
 NAMES = {"fixed", "business_rules", "click_greedy", "myopic", "journey"}
 
 
-def made_up(setting: Setting, *, n: int = 500, seed: int = 0) -> Twins:
+def made_up(setting: Setting, *, n: int = 500, seed: int = 0) -> CounterfactualPairs:
     """E-mails earn soon and cost later, associates the other way round; e-mails are never clicked."""
     core = setting.core
     random = np.random.default_rng(seed)
     action = random.integers(1, len(core.actions), n)
     by_email = np.array([name.startswith("email") for name in core.actions.ids])[action]
-    return Twins(
+    return CounterfactualPairs(
         features=random.uniform(0, 2, (n, len(core.columns))).astype(np.float32),
         eligible=np.ones((n, len(core.actions)), dtype=bool),
         action=action,
@@ -34,7 +34,7 @@ def made_up(setting: Setting, *, n: int = 500, seed: int = 0) -> Twins:
     )
 
 
-def learned(setting: Setting, *batches: Twins, **changes: bool | float) -> Learner:
+def learned(setting: Setting, *batches: CounterfactualPairs, **changes: bool | float) -> Learner:
     learner = Learner(setting.core.actions, setting.core.columns, replace(SETTINGS, **changes))  # type: ignore[arg-type]
     for batch in batches:
         learner.learn(batch)

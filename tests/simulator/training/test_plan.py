@@ -10,8 +10,8 @@ import pytest
 
 from policies.learning.baselines import RandomPolicy
 from simulator.errors import RunError
+from simulator.rollout.counterfactual_pairs import WHOLE, live_pairs
 from simulator.rollout.rollout import Block, Setting
-from simulator.rollout.twins import WHOLE, live_twins
 from simulator.runs.run_folder import RunFolder
 from simulator.runs.run_spec import RunSpec
 from simulator.scenarios import load_scenario
@@ -48,7 +48,7 @@ def test_by_default_what_is_new_is_learned_of(setting_of: Callable[..., Setting]
     new = setting.scenario.file.new_actions
     assert new is not None
     block = Block(setting, seed=0, block=0, customers=150, days=days_for(setting.scenario))
-    found = live_twins(block, RandomPolicy(setting.core.actions, setting.core.columns, hold=0.9))
+    found = live_pairs(block, RandomPolicy(setting.core.actions, setting.core.columns, hold=0.9))
     tried = {setting.core.actions.ids[a] for a in found.action}
     assert set(new.actions) <= tried
 

@@ -28,8 +28,8 @@ from simulator.comparison.numbers import MINUS
 from simulator.errors import RunError
 from simulator.reports import training_publish
 from simulator.reports.training_publish import TrainingPublisher
+from simulator.rollout.counterfactual_pairs import CounterfactualPairs, live_pairs
 from simulator.rollout.rollout import Block, Setting
-from simulator.rollout.twins import Twins, live_twins
 from simulator.runs.line_up import TRAINED, load_line_up, save_line_up
 from simulator.scenarios import Scenario, load_scenario
 from simulator.training.learning import Learner, LearningSettings
@@ -134,12 +134,12 @@ def test_every_behaviour_gathers_however_few_blocks_an_iteration_has(
 ) -> None:
     offered: list[list[VWPolicy]] = []
     turns: list[int] = []
-    lived: list[Twins] = []
+    lived: list[CounterfactualPairs] = []
 
-    def noted(block: Block, policy: Policy) -> Twins:
+    def noted(block: Block, policy: Policy) -> CounterfactualPairs:
         if offered:
             turns.append(next((i for i, each in enumerate(offered[-1]) if each is policy), RANDOM))
-        lived.extend([] if lived else [live_twins(block, policy)])
+        lived.extend([] if lived else [live_pairs(block, policy)])
         return lived[0]
 
     def place(policy: Policy, among: list[VWPolicy]) -> int:
@@ -151,7 +151,7 @@ def test_every_behaviour_gathers_however_few_blocks_an_iteration_has(
 
     learned_behaviours = Learner.gathering
     monkeypatch.setattr(Learner, "gathering", gathering)
-    monkeypatch.setattr("simulator.training.training.live_twins", noted)
+    monkeypatch.setattr("simulator.training.training.live_pairs", noted)
     few = replace(TINY, iterations=5, customers=100, block_size=100, evaluation_customers=8, evaluation_days=1)
     train(baseline, few, folder=tmp_path, workers=1)
     assert sorted(turns) == [RANDOM, *(place(policy, offered[0]) for policy in offered[0])]
@@ -410,11 +410,11 @@ def test_a_warm_start_begins_with_the_weights_of_the_policy(baseline: Scenario, 
 
 def test_rates_differ_after_a_warm_start(baseline: Scenario, straight: Trained) -> None:
     """The model that is read says at which rate it was learned; each rung must learn at its own."""
-    from policies.learning.learning_rate_search import RateLadder
+    from policies.learning.learning_rate_search import LearningRateSearch
 
     start = straight.iterations[-1].policies["journey"]
     assert isinstance(start, VWPolicy)
-    ladder = RateLadder(start.settings, start.actions, rates=(0.001, 0.5), start=start)
+    ladder = LearningRateSearch(start.settings, start.actions, rates=(0.001, 0.5), start=start)
     features = np.ones((1, len(start.columns)), dtype=np.float32)
     one = np.ones(1, dtype=np.int64)
     before = start.scores(features)[0, 1]

@@ -11,9 +11,9 @@ import pytest
 from policies.arrays import BoolArray, Float32Array, Float64Array, FloatArray, IntArray
 from policies.learning.baselines import FixedPolicy, RandomPolicy
 from policies.policy import Policy
-from simulator.rollout.block_life import OUTBOUND, Life, Moment
+from simulator.rollout.counterfactual_pairs import BEST_SHARE, LATER, SOON, WHOLE, live_pairs
 from simulator.rollout.rollout import Block, Setting
-from simulator.rollout.twins import BEST_SHARE, LATER, SOON, WHOLE, live_twins
+from simulator.rollout.trajectory import OUTBOUND, DecisionPoint, Trajectory
 from simulator.world.day import MORNING
 
 CUSTOMERS, DAYS = 60, WHOLE + 20
@@ -31,12 +31,12 @@ def pays(rows: IntArray, action: IntArray) -> Float64Array:
     return np.where(action > 0, BY_CUSTOMER[rows] * (1 + MORE_BY_ACTION * action), 0.0)
 
 
-class KnownLife(Life):
+class KnownLife(Trajectory):
     """E-mails and calls do what `PAYDAYS` says and cost what they cost; customers buy the same whatever is done."""
 
-    def day(self, day: int, *, every: int, turn: IntArray) -> Generator[Moment, IntArray, None]:
+    def day(self, day: int, *, every: int, turn: IntArray) -> Generator[DecisionPoint, IntArray, None]:
         rows = np.flatnonzero(turn == day % every)
-        action = yield Moment(OUTBOUND, day, MORNING, rows)
+        action = yield DecisionPoint(OUTBOUND, day, MORNING, rows)
         margin, clicks = self.tally.margin, self.tally.clicks
         margin[:, day] += day % 7
         margin[rows, day] -= self.scene.table.cost[action]
@@ -48,7 +48,7 @@ class KnownLife(Life):
 
 
 class KnownBlock(Block):
-    def life(self) -> Life:
+    def life(self) -> Trajectory:
         setting = self.setting
         return KnownLife(self.scene, self.states, scenario=setting.scenario, schema=setting.schema, days=self.days)
 
@@ -86,7 +86,7 @@ def test_added_and_held_back_contacts_are_worth_what_they_do_and_when(
         if policy == "random"
         else FixedPolicy(core.actions, core.columns, policy)
     )
-    found = live_twins(known, deciding)
+    found = live_pairs(known, deciding)
     assert len(found) > 50
     # What they earn names the customer's share, a quarter to one, and the action.
     shares = found.soon / SOON_PAYS / (1 + MORE_BY_ACTION * found.action)
@@ -107,7 +107,7 @@ def test_half_of_the_contacts_tried_are_the_policys_own_best(
 ) -> None:
     core = baseline.core
     opinionated = Opinionated(core.actions, core.columns, "hold", favourite=favourite)
-    found, own = live_twins(known, opinionated), core.actions.index(favourite)
+    found, own = live_pairs(known, opinionated), core.actions.index(favourite)
     possible = found.eligible[:, own]
     assert possible.sum() > 50
     tried = (found.action[possible] == own).mean()
@@ -121,6 +121,6 @@ def test_half_of_the_contacts_tried_are_the_policys_own_best(
 def test_what_a_policy_likes_best_is_not_tried_where_it_is_not_eligible(known: KnownBlock, baseline: Setting) -> None:
     core = baseline.core
     draft = Opinionated(core.actions, core.columns, "hold", favourite="email.winter.home")
-    found = live_twins(known, draft)
+    found = live_pairs(known, draft)
     assert len(found) > 80
     assert not (found.action == core.actions.index("email.winter.home")).any()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def scene_of(setting_of: Callable[..., Setting]) -> Callable[..., Scene]:
     """`scene_of(n, changes)`: n customers on day 0, in neutral moods, everything in stock and at its price."""
-    from simulator.world.latent_state import Moods
+    from simulator.world.latent_state import LatentState
     from simulator.world.market import Market
     from simulator.world.population import draw_population
     from simulator.world.scene import Scene
@@ -32,7 +32,7 @@ def scene_of(setting_of: Callable[..., Setting]) -> Callable[..., Scene]:
             world=world,
             table=setting.table,
             people=drawn,
-            moods=Moods.neutral(opted_in=np.ones(n, dtype=bool), goodwill=np.zeros(n)),
+            moods=LatentState.neutral(opted_in=np.ones(n, dtype=bool), goodwill=np.zeros(n)),
             market=Market(
                 in_stock=np.ones(normal, dtype=bool),
                 back=np.zeros(normal, dtype=bool),

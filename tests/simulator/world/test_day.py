@@ -27,13 +27,13 @@ HOME = 7
 def day_of(baseline: Setting) -> DayOf:
     """`day_of(scene)` begins a day of a copy of a scene, on which associates have all the time there is."""
     from simulator.world.day import Day
-    from simulator.world.happenings import Tally
+    from simulator.world.happenings import Totals
 
     goals = baseline.scenario.retailer.goals
 
     def begin(scene: Scene) -> Day:
         copied = replace(scene, moods=scene.moods.copy())
-        today = Day(copied, goals, np.ones(7, dtype=np.float32), Tally(len(scene.people), 1))
+        today = Day(copied, goals, np.ones(7, dtype=np.float32), Totals(len(scene.people), 1))
         today.minutes.left[:] = 1e6
         return today
 

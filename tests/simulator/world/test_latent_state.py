@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.world.behaviour import associates, discounts, email, fatigue, goodwill, wants
-from simulator.world.latent_state import NOTHING, Moods
+from simulator.world.latent_state import NOTHING, LatentState
 from simulator.world.scene import Scene
 
 SceneOf = Callable[..., Scene]
@@ -29,7 +29,7 @@ def test_goodwill_reverts_with_its_half_life(scene_of: SceneOf, half_life: int) 
 @given(changes=st.lists(st.floats(-3, 3, allow_nan=False), max_size=20))
 @settings(max_examples=50, deadline=None)
 def test_goodwill_stays_within_its_limits(changes: list[float]) -> None:
-    moods = Moods.neutral(opted_in=np.ones(2, dtype=bool), goodwill=np.zeros(2))
+    moods = LatentState.neutral(opted_in=np.ones(2, dtype=bool), goodwill=np.zeros(2))
     for change in changes:
         goodwill.change(moods, np.array([1]), change)
     assert abs(moods.goodwill[1]) <= goodwill.LIMIT

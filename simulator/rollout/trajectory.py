@@ -19,7 +19,7 @@ from simulator.rollout.contact_ledger import ContactLedger
 from simulator.scenarios import Scenario
 from simulator.world.day import EVENING, MORNING, VISITING, Day
 from simulator.world.day import moment as time_of
-from simulator.world.happenings import EventList, Tally
+from simulator.world.happenings import EventList, Totals
 from simulator.world.population import draw_population
 from simulator.world.scene import Scene
 from simulator.world.streams import Streams
@@ -28,7 +28,7 @@ OUTBOUND, ON_SITE, IN_STORE = 0, 1, 2  # the slots of a day in which decisions a
 
 
 @dataclass(frozen=True)
-class Moment:
+class DecisionPoint:
     """Customers about whom something is to be decided.
 
     Attributes:
@@ -44,7 +44,7 @@ class Moment:
     rows: IntArray
 
 
-class Life:
+class Trajectory:
     """One life of a block through the horizon.
 
     Attributes:
@@ -67,14 +67,14 @@ class Life:
     ) -> None:
         self.scene = replace(scene, moods=scene.moods.copy())
         self.states = states.copy()
-        self.tally = Tally(len(scene.people), days)
+        self.tally = Totals(len(scene.people), days)
         self.days = days
         self.undone: dict[tuple[int, int], IntArray] = {}
         self.ledger = ledger
         self._scenario, self._schema = scenario, schema
         self._weekdays = np.array(scenario.world.weekday, dtype=np.float32)
 
-    def moments(self, *, every: int, turn: IntArray) -> Generator[Moment, IntArray, None]:
+    def moments(self, *, every: int, turn: IntArray) -> Generator[DecisionPoint, IntArray, None]:
         """Every moment of the horizon at which something is to be decided; send the actions, int64 (m,), to go on.
 
         Args:
@@ -84,32 +84,32 @@ class Life:
         for day in range(self.days):
             yield from self.day(day, every=every, turn=turn)
 
-    def day(self, day: int, *, every: int, turn: IntArray) -> Generator[Moment, IntArray, None]:
+    def day(self, day: int, *, every: int, turn: IntArray) -> Generator[DecisionPoint, IntArray, None]:
         """The moments of one day, which must be the day after the last one lived."""
         scene = self.scene
         scene.day = day
         self._drift()
         today = Day(scene, self._scenario.retailer.goals, self._weekdays, self.tally)
         rows = np.flatnonzero(turn == day % every)
-        action = yield Moment(OUTBOUND, day, MORNING, rows)
+        action = yield DecisionPoint(OUTBOUND, day, MORNING, rows)
         reached = today.contact(rows, action)
         self.undone[day, OUTBOUND] = rows[(action > 0) & ~reached]
         visits = today.visits()
         self._know(today, now=time_of(day, VISITING))
         if self.ledger:
             self.ledger.decided(rows, action, reached, at=time_of(day, MORNING))
-        banner = yield Moment(ON_SITE, day, VISITING, visits.sessions.rows)
+        banner = yield DecisionPoint(ON_SITE, day, VISITING, visits.sessions.rows)
         if self.ledger:
             shown = np.ones(len(banner), dtype=bool)
             self.ledger.decided(visits.sessions.rows, banner, shown, at=time_of(day, VISITING))
-        alert = yield Moment(IN_STORE, day, VISITING, visits.in_store)
+        alert = yield DecisionPoint(IN_STORE, day, VISITING, visits.in_store)
         done = today.end(visits, banner, alert)
         self.undone[day, IN_STORE] = visits.in_store[(alert > 0) & ~done]
         if self.ledger:
             self.ledger.decided(visits.in_store, alert, done, at=time_of(day, VISITING))
         self._know(today, now=time_of(day, EVENING))
 
-    def copy(self) -> Life:
+    def copy(self) -> Trajectory:
         """An independent copy, between two days."""
         twin = copy.copy(self)
         twin.scene = replace(self.scene, moods=self.scene.moods.copy())
@@ -119,7 +119,7 @@ class Life:
         twin.ledger = self.ledger and self.ledger.copy()
         return twin
 
-    def check(self, moment: Moment) -> ContactCheck | None:
+    def check(self, moment: DecisionPoint) -> ContactCheck | None:
         """What contact rules say about the customers of a moment; none where there are no rules."""
         if not self.ledger:
             return None
@@ -147,7 +147,7 @@ class Life:
             )
 
 
-def advance(moments: Generator[Moment, IntArray, None], action: IntArray) -> Moment | None:
+def advance(moments: Generator[DecisionPoint, IntArray, None], action: IntArray) -> DecisionPoint | None:
     """Go on with the actions of the last moment, int64 (m,), to the next one; none at the end of the horizon."""
     try:
         return moments.send(action)

@@ -12,13 +12,13 @@ from orchestrator.decision.core import Decisions
 from orchestrator.profiles import EVENT_TYPES, EventRows, Events, apply, consent, features
 from policies.arrays import IntArray
 from policies.learning.baselines import FixedPolicy, RandomPolicy
-from simulator.rollout.block_life import IN_STORE, ON_SITE, OUTBOUND, Life, Moment
 from simulator.rollout.rollout import Block, Setting
+from simulator.rollout.trajectory import IN_STORE, ON_SITE, OUTBOUND, DecisionPoint, Trajectory
 from simulator.world.day import START
 from simulator.world.latent_state import NOTHING
 from simulator.world.results import METRICS
 
-Drive = Callable[[Life, Callable[[Moment], IntArray]], Life]
+Drive = Callable[[Trajectory, Callable[[DecisionPoint], IntArray]], Trajectory]
 N, DAYS = 400, 25
 TYPE = {name: code for code, name in enumerate(EVENT_TYPES)}
 
@@ -46,12 +46,12 @@ class Recorder:
         self.made: list[Decisions] = []
         self.alive: list[np.ndarray] = []
         self.wants: list[np.ndarray] = []
-        self.life: Life | None = None
+        self.life: Trajectory | None = None
         core = setting.core
         self.policy = RandomPolicy(core.actions, core.columns)
         self._monkeypatch = monkeypatch
 
-    def __call__(self, moment: Moment) -> IntArray:
+    def __call__(self, moment: DecisionPoint) -> IntArray:
         assert self.life
         moods = self.life.scene.moods
         if moment.slot == OUTBOUND:
@@ -64,14 +64,14 @@ class Recorder:
             self.chosen[row, moment.day, moment.slot] = action
         return made.action
 
-    def live(self, life: Life, drive: Drive) -> Life:
+    def live(self, life: Trajectory, drive: Drive) -> Trajectory:
         def recording(schema: object, states: np.ndarray, events: EventRows) -> None:
             self.events.append(events)
             apply(schema, states, events)
 
         self.life = life
         with self._monkeypatch.context() as patch:
-            patch.setattr("simulator.rollout.block_life.apply", recording)
+            patch.setattr("simulator.rollout.trajectory.apply", recording)
             return drive(life, self)
 
     def of(self, kind: str) -> Events:
@@ -159,8 +159,8 @@ def test_what_is_done_to_some_customers_leaves_the_others_as_they_are(
     outbound = [i for i, a in enumerate(baseline.core.actions.ids) if a.startswith(("email.", "store."))]
     banners = [i for i, a in enumerate(baseline.core.actions.ids) if a.startswith("site.")]
 
-    def choose(to_some: int) -> Callable[[Moment], IntArray]:
-        def chosen(moment: Moment) -> IntArray:
+    def choose(to_some: int) -> Callable[[DecisionPoint], IntArray]:
+        def chosen(moment: DecisionPoint) -> IntArray:
             random = np.random.default_rng([moment.day, moment.slot])
             pool = banners if moment.slot == ON_SITE else outbound
             action = np.array(pool)[random.integers(0, len(pool), N)][moment.rows]
@@ -232,7 +232,7 @@ def unanswered(setting: Setting) -> Setting:
     return replace(setting, scenario=replace(setting.scenario, world=world.model_copy(update=silent)))
 
 
-def at_home(life: Life, *, otherwise: bool) -> Life:
+def at_home(life: Trajectory, *, otherwise: bool) -> Trajectory:
     """Nobody comes any more of their own accord; with `otherwise`, everything latent is another customer's or moved."""
     people, moods, n = life.scene.people, life.scene.moods, len(life.scene.people)
     nothing = np.zeros(n, dtype=np.float32)
@@ -310,7 +310,7 @@ def test_nobody_is_mailed_after_unsubscribing(setting_of: Callable[..., Setting]
     life = Block(setting, seed=1, block=0, customers=N, days=DAYS).life()
     codes, mails = setting.schema.channels, np.array([a.startswith("email.") for a in core.actions.ids])
 
-    def choose(moment: Moment) -> IntArray:
+    def choose(moment: DecisionPoint) -> IntArray:
         made = setting.decide(policy, moment, life=life, streams=life.scene.streams)
         reachable = life.scene.moods.reachable[moment.rows]
         assert np.array_equal(made.eligible[:, mails].any(axis=1), reachable & (moment.slot == OUTBOUND))
@@ -356,7 +356,7 @@ def test_a_stores_minutes_are_never_exceeded(
     stores, minutes = life.scene.people.store, np.zeros((2, 6))
     metric, before = METRICS.index("minutes"), np.zeros(1_000)
 
-    def choose(moment: Moment) -> IntArray:
+    def choose(moment: DecisionPoint) -> IntArray:
         if moment.slot == OUTBOUND and moment.day:
             used = life.tally.by_customer[:, metric] - before
             before[:] = life.tally.by_customer[:, metric]

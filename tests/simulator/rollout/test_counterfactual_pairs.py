@@ -13,8 +13,8 @@ from policies.arrays import IntArray
 from policies.learning.baselines import FixedPolicy, RandomPolicy
 from policies.policy import Policy
 from simulator.errors import RunError
+from simulator.rollout.counterfactual_pairs import BRANCH_EVERY, WHOLE, CounterfactualPairs, live_pairs
 from simulator.rollout.rollout import Block, Setting
-from simulator.rollout.twins import BRANCH_EVERY, WHOLE, Twins, live_twins
 
 CUSTOMERS = 60
 THANK = "email.thank"
@@ -28,8 +28,8 @@ def fixed(setting: Setting, action: str = "hold") -> FixedPolicy:
     return FixedPolicy(setting.core.actions, setting.core.columns, action)
 
 
-def assert_same(one: Twins, other: Twins) -> None:
-    for f in fields(Twins):
+def assert_same(one: CounterfactualPairs, other: CounterfactualPairs) -> None:
+    for f in fields(CounterfactualPairs):
         np.testing.assert_array_equal(getattr(one, f.name), getattr(other, f.name), err_msg=f.name)
 
 
@@ -46,35 +46,37 @@ class HalfUnreachable(DecisionCore):
 
 
 @pytest.fixture(scope="module")
-def silent(baseline: Setting) -> Twins:
+def silent(baseline: Setting) -> CounterfactualPairs:
     """Of a policy that never contacts anybody."""
-    return live_twins(block(baseline), fixed(baseline))
+    return live_pairs(block(baseline), fixed(baseline))
 
 
-def test_each_pair_is_an_eligible_contact_never_hold(silent: Twins) -> None:
+def test_each_pair_is_an_eligible_contact_never_hold(silent: CounterfactualPairs) -> None:
     assert 10 < len(silent) <= CUSTOMERS  # one change per customer and branch at most
     assert (silent.action > 0).all()
     assert silent.eligible[np.arange(len(silent)), silent.action].all()
 
 
-def test_drafts_are_never_tried(baseline: Setting, silent: Twins) -> None:
+def test_drafts_are_never_tried(baseline: Setting, silent: CounterfactualPairs) -> None:
     draft = baseline.core.actions.index("email.winter.home")
     assert not silent.eligible[:, draft].any()
     assert draft not in silent.action
 
 
-def test_pairs_are_the_same_whatever_was_lived_before(baseline: Setting, silent: Twins) -> None:
+def test_pairs_are_the_same_whatever_was_lived_before(baseline: Setting, silent: CounterfactualPairs) -> None:
     lived = block(baseline)
     lived.live(RandomPolicy(baseline.core.actions, baseline.core.columns))
-    assert_same(live_twins(lived, fixed(baseline)), silent)
+    assert_same(live_pairs(lived, fixed(baseline)), silent)
 
 
-def test_another_seed_gives_other_pairs(baseline: Setting, silent: Twins) -> None:
-    other = live_twins(block(baseline, seed=1), fixed(baseline))
+def test_another_seed_gives_other_pairs(baseline: Setting, silent: CounterfactualPairs) -> None:
+    other = live_pairs(block(baseline, seed=1), fixed(baseline))
     assert other.soon.sum() != silent.soon.sum()
 
 
-def test_a_contact_that_changes_nothing_is_worth_nothing_whatever_it_costs(baseline: Setting, silent: Twins) -> None:
+def test_a_contact_that_changes_nothing_is_worth_nothing_whatever_it_costs(
+    baseline: Setting, silent: CounterfactualPairs
+) -> None:
     cost = baseline.core.actions.cost[silent.action].astype(np.float64)
     costly = (cost > 0) & (silent.clicks == 0)
     assert costly.sum() > 5
@@ -85,7 +87,7 @@ def test_a_contact_that_changes_nothing_is_worth_nothing_whatever_it_costs(basel
 
 def test_customers_without_an_eligible_contact_make_no_pair(baseline: Setting) -> None:
     half = replace(baseline, core=HalfUnreachable(baseline.scenario.retailer, baseline.schema))
-    found = live_twins(block(half), fixed(half))
+    found = live_pairs(block(half), fixed(half))
     thank = half.core.actions.index(THANK)
     assert 0 < len(found) <= CUSTOMERS / 2
     assert set(found.action) == {thank}
@@ -93,7 +95,7 @@ def test_customers_without_an_eligible_contact_make_no_pair(baseline: Setting) -
 
 
 def test_contacts_the_policy_would_make_are_held_back_instead(baseline: Setting) -> None:
-    found = live_twins(block(baseline), fixed(baseline, THANK))
+    found = live_pairs(block(baseline), fixed(baseline, THANK))
     thank = baseline.core.actions.index(THANK)
     mailed = found.eligible[:, thank]
     assert mailed.sum() > 5
@@ -102,9 +104,9 @@ def test_contacts_the_policy_would_make_are_held_back_instead(baseline: Setting)
     assert np.median(np.abs(found.soon[mailed])) < 1e-5
 
 
-def test_an_alert_nobody_had_time_for_makes_no_pair(no_minutes: Setting, silent: Twins) -> None:
+def test_an_alert_nobody_had_time_for_makes_no_pair(no_minutes: Setting, silent: CounterfactualPairs) -> None:
     by_store = [action.startswith("store.") for action in no_minutes.core.actions.ids]
-    tried = live_twins(block(no_minutes), fixed(no_minutes))
+    tried = live_pairs(block(no_minutes), fixed(no_minutes))
     assert np.array(by_store)[silent.action].sum() > 3
     assert len(tried)
     assert not np.array(by_store)[tried.action].any()
@@ -112,12 +114,12 @@ def test_an_alert_nobody_had_time_for_makes_no_pair(no_minutes: Setting, silent:
 
 def test_held_back_alerts_nobody_had_time_for_make_no_pair_either(no_minutes: Setting) -> None:
     calls = fixed(no_minutes, "store.service")
-    found = live_twins(block(no_minutes), calls)
+    found = live_pairs(block(no_minutes), calls)
     assert not np.isin(found.action, no_minutes.core.actions.index("store.service")).any()
 
 
 def test_a_policy_without_an_opinion_favours_no_contact(baseline: Setting) -> None:
-    found = live_twins(Block(baseline, seed=4, block=0, customers=600, days=WHOLE), fixed(baseline))
+    found = live_pairs(Block(baseline, seed=4, block=0, customers=600, days=WHOLE), fixed(baseline))
     mailed = [i for i, action in enumerate(baseline.core.actions.ids) if action.startswith("email.inspire")]
     counts = np.bincount(found.action, minlength=len(baseline.core.actions))[mailed]
     assert counts.min() > 0
@@ -126,17 +128,17 @@ def test_a_policy_without_an_opinion_favours_no_contact(baseline: Setting) -> No
 
 def test_a_horizon_too_short_for_a_twin_is_refused(baseline: Setting) -> None:
     with pytest.raises(RunError, match=f"days = {WHOLE - 1}: a twin lives {WHOLE} days"):
-        live_twins(block(baseline, days=WHOLE - 1), fixed(baseline))
+        live_pairs(block(baseline, days=WHOLE - 1), fixed(baseline))
 
 
-def test_branches_add_pairs_and_end_with_the_horizon(baseline: Setting, silent: Twins) -> None:
-    longer = live_twins(block(baseline, days=WHOLE + BRANCH_EVERY), fixed(baseline))
+def test_branches_add_pairs_and_end_with_the_horizon(baseline: Setting, silent: CounterfactualPairs) -> None:
+    longer = live_pairs(block(baseline, days=WHOLE + BRANCH_EVERY), fixed(baseline))
     assert len(silent) < len(longer) <= 2 * CUSTOMERS
-    one_day_short = live_twins(block(baseline, days=WHOLE + BRANCH_EVERY - 1), fixed(baseline))
+    one_day_short = live_pairs(block(baseline, days=WHOLE + BRANCH_EVERY - 1), fixed(baseline))
     assert len(one_day_short) <= CUSTOMERS
 
 
-def test_pairs_are_put_one_after_the_other(silent: Twins) -> None:
-    both = Twins.concat([silent, silent])
+def test_pairs_are_put_one_after_the_other(silent: CounterfactualPairs) -> None:
+    both = CounterfactualPairs.concat([silent, silent])
     assert len(both) == 2 * len(silent)
     np.testing.assert_array_equal(both.soon[len(silent) :], silent.soon)

@@ -18,8 +18,8 @@ from orchestrator.decision.core import Decisions
 from policies.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from policies.policy import Policy
 from simulator.errors import RunError
-from simulator.rollout.block_life import OUTBOUND, Life, Moment
 from simulator.rollout.rollout import Block
+from simulator.rollout.trajectory import OUTBOUND, DecisionPoint, Trajectory
 from simulator.world.day import NOBODY
 from simulator.world.streams import Streams
 
@@ -35,7 +35,7 @@ BEST_SHARE = 0.5  # of contacts tried that are the policy's own best; the others
 
 
 @dataclass(frozen=True)
-class Twins:
+class CounterfactualPairs:
     """m pairs of lives, told apart by one contact.
 
     Attributes:
@@ -58,12 +58,12 @@ class Twins:
         return len(self.action)
 
     @classmethod
-    def concat(cls, parts: list[Twins]) -> Twins:
+    def concat(cls, parts: list[CounterfactualPairs]) -> CounterfactualPairs:
         """All pairs, in that order."""
         return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
 
-def live_twins(block: Block, policy: Policy) -> Twins:
+def live_pairs(block: Block, policy: Policy) -> CounterfactualPairs:
     """Let a block live under a policy, and branch off twins every `BRANCH_EVERY` days.
 
     Args:
@@ -89,7 +89,7 @@ def live_twins(block: Block, policy: Policy) -> Twins:
         pairs += branch.change.pairs(main.life, branch.life)
     if not pairs:
         raise RunError(f"block {block.index}: no customer was ever eligible for a contact; nothing can be tried")
-    return Twins.concat(pairs)
+    return CounterfactualPairs.concat(pairs)
 
 
 class _Driven:
@@ -138,7 +138,7 @@ class _Change:
         self._changed = np.zeros(n, dtype=bool)
         self._parts: list[_Tried] = []
 
-    def apply(self, made: Decisions, moment: Moment) -> IntArray:
+    def apply(self, made: Decisions, moment: DecisionPoint) -> IntArray:
         """The actions of a moment, changed for customers whose turn it is."""
         action, rows = made.action.copy(), moment.rows
         if moment.day >= self.day + CHANGED_WITHIN:
@@ -165,7 +165,7 @@ class _Change:
         self._parts.append(_Tried(moment, rows[chosen], made.features[chosen], made.eligible[chosen], contact, held))
         return action
 
-    def pairs(self, main: Life, twin: Life) -> list[Twins]:
+    def pairs(self, main: Trajectory, twin: Trajectory) -> list[CounterfactualPairs]:
         """What the changes led to, once both lives are lived."""
         money = twin.tally.margin.astype(np.float64) - main.tally.margin
         clicks = twin.tally.clicks.astype(np.float64) - main.tally.clicks
@@ -179,7 +179,7 @@ class _Change:
             at = tried.moment.day
             soon, later = slice(at, at + SOON), slice(at + SOON, at + LATER)
             found.append(
-                Twins(
+                CounterfactualPairs(
                     features=tried.features[done],
                     eligible=tried.eligible[done],
                     action=contact,
@@ -195,7 +195,7 @@ class _Change:
 class _Tried:
     """Changed decisions of one moment: customers `rows` (k,), the contact, and whether it was added or held back."""
 
-    moment: Moment
+    moment: DecisionPoint
     rows: IntArray
     features: Float32Array
     eligible: BoolArray

@@ -1,4 +1,4 @@
-"""Twins of finished blocks on disk, as plain arrays, so that a training continues where it stopped."""
+"""CounterfactualPairs of finished blocks on disk, as plain arrays, so that a training continues where it stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from policies.whole_files import write_whole
 from simulator.errors import RunError
 from simulator.rollout.blocks import Unit
-from simulator.rollout.twins import Twins
+from simulator.rollout.counterfactual_pairs import CounterfactualPairs
 from simulator.runs.run_spec import RunSpec
 
 
@@ -28,8 +28,8 @@ class TwinFolder:
         self._folder, self._spec = folder, spec
         folder.mkdir(parents=True, exist_ok=True)
 
-    def load(self, unit: Unit) -> Twins | None:
-        """Twins of a finished block; none if it is not finished.
+    def load(self, unit: Unit) -> CounterfactualPairs | None:
+        """CounterfactualPairs of a finished block; none if it is not finished.
 
         Raises:
             RunError: the file is damaged or of another training.
@@ -40,14 +40,14 @@ class TwinFolder:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 digest = str(arrays["digest"])
-                twins = Twins(**{field.name: arrays[field.name] for field in fields(Twins)})
+                twins = CounterfactualPairs(**{field.name: arrays[field.name] for field in fields(CounterfactualPairs)})
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise RunError(f"{path} is damaged ({error}); delete it, and the block is lived through again") from error
         if digest != self._spec.digest(unit):
             raise RunError(f"{path} is a block of another training; delete it, and the block is lived through again")
         return twins
 
-    def save(self, unit: Unit, twins: Twins) -> None:
+    def save(self, unit: Unit, twins: CounterfactualPairs) -> None:
         """Keep the twins of a finished block, whole or not at all."""
         content = io.BytesIO()
         arrays = {field.name: getattr(twins, field.name) for field in fields(twins)}
