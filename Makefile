@@ -22,7 +22,7 @@ demo: setup
 	$(BIN)/journey demo $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 4 --dist loadfile)
 
 check: setup
 	$(BIN)/ruff check .

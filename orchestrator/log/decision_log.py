@@ -230,13 +230,15 @@ def _chosen(connection: Connection, rows: Iterable[Any]) -> Iterator[ChosenActio
         for schema_id, body in _bodies(connection, {row.schema_id for row in rows}).items()
     }
     for row in rows:
+        if (schema := schemas.get(row.schema_id)) is None:
+            continue  # what it meant is lost; `journey db check` says so
         yield ChosenActions(
             decision_id=row.decision_id,
             customer_id=row.customer_id,
             decided_at=row.decided_at,
             policy_version=row.policy_version,
             group_name=row.group_name,
-            schema=schemas[row.schema_id],
+            schema=schema,
             chosen=tuple(a for a, _ in json.loads(row.slots)) if row.slots else (row.action,),
         )
 

@@ -139,7 +139,7 @@ def test_what_groups_are_worth_is_measured_in_the_background(serving, retailer):
             await served.know(*customers)
             lines = "".join(json.dumps({"customer_id": c}) + "\n" for c in customers)
             await served.client.post("/v1/decisions/batch", content=lines, headers=NDJSON)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 90
             while True:
                 found = await numbers(served)
                 sizes = {k[1]: n for k, n in found.items() if k[0] == "journey_lift_customers"}
