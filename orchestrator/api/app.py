@@ -28,8 +28,8 @@ from orchestrator.api.routes import (
     metrics,
     outcomes,
     policy,
-    segment,
     stock,
+    webhooks,
 )
 from orchestrator.api.scopes import describe_scopes
 from orchestrator.serving.service import Service, ServiceSettings
@@ -115,7 +115,7 @@ def create_app(
         batch.router,
         decisions.explain_router,
         events.router,
-        segment.router,
+        webhooks.router,
         outcomes.router,
         stock.router,
         customers.router,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.access.scopes import Scope
+from orchestrator.ingest.sources import SOURCES
 
 # Open to everybody: they tell nothing of customers.
 OPEN = ("/healthz", "/readyz", "/docs", "/openapi.json")
@@ -16,14 +17,7 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/decisions/{decision_id}"): Scope.EXPLAIN,
     ("POST", "/v1/explain"): Scope.EXPLAIN,
     ("POST", "/v1/events"): Scope.EVENTS,
-    ("POST", "/v1/identify"): Scope.EVENTS,
-    ("POST", "/v1/track"): Scope.EVENTS,
-    ("POST", "/v1/page"): Scope.EVENTS,
-    ("POST", "/v1/screen"): Scope.EVENTS,
-    ("POST", "/v1/group"): Scope.EVENTS,
-    ("POST", "/v1/alias"): Scope.EVENTS,
-    ("POST", "/v1/batch"): Scope.EVENTS,
-    ("POST", "/v1/import"): Scope.EVENTS,
+    **{("POST", f"/v1{hook.path}"): Scope.EVENTS for source in SOURCES for hook in source.webhooks},
     ("POST", "/v1/outcomes"): Scope.OUTCOMES,
     ("PUT", "/v1/stock"): Scope.STOCK,
     ("GET", "/v1/stock"): Scope.STOCK,

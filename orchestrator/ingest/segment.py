@@ -11,68 +11,32 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.config import Retailer
-from orchestrator.errors import EventError
-from orchestrator.ingest.events import Events
+from orchestrator.errors import Fault, WireError
 from orchestrator.ingest.identifiers import fitting_id
-from orchestrator.ingest.link import Link
-from orchestrator.ingest.raw import RawMessage
 from orchestrator.ingest.records import MAX_ID
 from orchestrator.ingest.segment_products import Categories, goods_of, shared_category
 from orchestrator.ingest.segment_times import happened
 from orchestrator.ingest.segment_traits import Traits
 from orchestrator.ingest.vocabulary import EventVocabulary
+from orchestrator.ingest.webhooks import CONTROL, Delivery, Reading, Translation, Webhook, translation
 
 SOURCE = "segment"
 KINDS = ("identify", "track", "page", "screen", "group", "alias")
 _PER_CATEGORY = frozenset({"purchase", "return", "cart_add", "cart_remove", "want"})
 _WITH_MONEY = frozenset({"purchase", "return"})
-_CONTROL = r"[\x00-\x1f\x7f]"
 
 
-@dataclass(frozen=True)
-class Translation:
-    """What some messages say.
-
-    Attributes:
-        events: those that were understood, in the order of the messages.
-        bodies: each event as JSON, for the log.
-        texts: what each event states as text, by name.
-        raw: messages that were not understood, or not all of them.
-        links: ids said to be of one customer.
-    """
-
-    events: Events
-    bodies: Sequence[str]
-    texts: Sequence[Mapping[str, str]]
-    raw: Sequence[RawMessage]
-    links: Sequence[Link]
-
-
-@dataclass
-class _Reading:
-    """One message being read.
-
-    Attributes:
-        id: by which it counts once.
-        records: our events, as `Events.from_records` takes them.
-        texts: stated by each.
-        faults: why it, or a part of it, cannot be used.
-        links: ids it says to be a customer's, the customer, and when.
-    """
-
-    message: Any
-    id: str
-    name: str
-    records: list[dict[str, Any]] = field(default_factory=list)
-    texts: list[dict[str, str]] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    links: list[tuple[str, str, float]] = field(default_factory=list)
+def _delivery(body: Mapping[str, Any]) -> Delivery:
+    """Of `/v1/batch`: the messages, what they share, and when they were sent."""
+    messages, context = body.get("batch"), body.get("context")
+    if not isinstance(messages, list):
+        raise WireError([Fault("batch", "is no list", "send {'batch': [...]}")])
+    return Delivery(messages, context if isinstance(context, Mapping) else {}, body.get("sentAt"))
 
 
 class SegmentReader:
@@ -86,30 +50,20 @@ class SegmentReader:
         self._traits = Traits(schema, retailer.profiles.content_fields, names)
         self._visit_every = names.visit_every
 
-    def read(self, messages: Sequence[Any], *, received: float, sent_at: Any = None) -> Translation:
-        """What the messages say, in their order.
+    def read(self, delivery: Delivery, *, received: float) -> Translation:
+        """What the messages say, in their order; each has its `type`. `received`: our clock, seconds since 1970."""
+        readings = [
+            self._read(_with_context(message, delivery.context), received=received, sent_at=delivery.sent_at)
+            for message in delivery.messages
+        ]
+        return translation(readings, self._schema, source=SOURCE, received=received)
 
-        Args:
-            messages: as sent; each has its `type`.
-            received: our clock, seconds since 1970.
-            sent_at: `sentAt` of the batch.
-        """
-        readings = [self._read(message, received=received, sent_at=sent_at) for message in messages]
-        events = self._checked(readings, received)
-        return Translation(
-            events=events,
-            bodies=[_body(record, texts) for r in readings for record, texts in zip(r.records, r.texts, strict=True)],
-            texts=[texts for r in readings for texts in r.texts],
-            raw=list(_raw(readings)),
-            links=list(_links(readings)),
-        )
-
-    def _read(self, message: Any, *, received: float, sent_at: Any) -> _Reading:
+    def _read(self, message: Any, *, received: float, sent_at: Any) -> Reading:
         if not isinstance(message, Mapping):
-            return _Reading(message, _digest(message), "", faults=["is no JSON object"])
+            return Reading(message, _digest(message), "", faults=["is no JSON object"])
         kind = message.get("type")
         name = message.get("event") if kind == "track" else kind
-        reading = _Reading(message, _message_id(message), name if isinstance(name, str) else "")
+        reading = Reading(message, _message_id(message), name if isinstance(name, str) else "", named=_named(message))
         try:
             if kind not in KINDS:
                 raise ValueError(f"type = {kind!r} is none of {', '.join(KINDS)}")
@@ -125,7 +79,7 @@ class SegmentReader:
         return reading
 
     def _events(
-        self, reading: _Reading, kind: str, record: Mapping[str, Any]
+        self, reading: Reading, kind: str, record: Mapping[str, Any]
     ) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
         message = reading.message
         if kind == "identify":
@@ -155,7 +109,7 @@ class SegmentReader:
                     event |= {"value": goods.value, "discount": goods.discount}
                 yield event, {}
 
-    def _customer(self, reading: _Reading, kind: str, at: float) -> str:
+    def _customer(self, reading: Reading, kind: str, at: float) -> str:
         """`userId`, or `anonymousId` of somebody who is not known by name; and whose another id is by this message.
 
         Raises:
@@ -178,7 +132,7 @@ class SegmentReader:
         reading.links += [(other, customer, at) for other in (previous, anonymous) if other not in (None, customer)]
         return customer
 
-    def _identified(self, reading: _Reading) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    def _identified(self, reading: Reading) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
         context = _mapping(reading.message, "context")
         # The zone of the device is that of the customer, unless a trait says another.
         zone = {"timezone": context["timezone"]} if context.get("timezone") else {}
@@ -200,41 +154,6 @@ class SegmentReader:
         start = _iso(stretch * self._visit_every)
         return {"type": "visit", "timestamp": start, "event_id": f"visit {_digest([record['customer_id'], stretch])}"}
 
-    def _checked(self, readings: Sequence[_Reading], now: float) -> Events:
-        """The events of all records; wrong ones are taken out of their readings, which say why."""
-        try:
-            return self._columns(readings, now)
-        except EventError:
-            pass
-        if len(readings) > 1:  # by halves, so that one wrong record does not have every other one looked at alone
-            middle = len(readings) // 2
-            self._checked(readings[:middle], now)
-            self._checked(readings[middle:], now)
-            return self._columns(readings, now)
-        (reading,) = readings
-        kept = []
-        for record, texts in zip(reading.records, reading.texts, strict=True):
-            try:
-                Events.from_records(self._schema, [record], now=now)
-            except EventError as error:
-                reading.faults.append(str(error.fault or error))
-            else:
-                kept.append((record, texts))
-        reading.records = [record for record, _ in kept]
-        reading.texts = [texts for _, texts in kept]
-        return self._columns(readings, now)
-
-    def _columns(self, readings: Sequence[_Reading], now: float) -> Events:
-        return Events.from_records(self._schema, [record for r in readings for record in r.records], now=now)
-
-
-def _links(readings: Sequence[_Reading]) -> Iterator[Link]:
-    before = 0
-    for reading in readings:
-        for alias, customer, at in reading.links:
-            yield Link(alias_id=alias, customer_id=customer, at=at, before=before)
-        before += len(reading.records)
-
 
 def identity(message: Mapping[str, Any], name: str) -> str | None:
     """An id of a customer; none if it is null or empty. Numbers are taken as texts.
@@ -253,11 +172,7 @@ def identity(message: Mapping[str, Any], name: str) -> str | None:
 
 
 def _is_printable(text: str) -> bool:
-    return re.search(_CONTROL, text) is None
-
-
-def _printable(text: str) -> str:
-    return re.sub(_CONTROL, " ", text)
+    return re.search(CONTROL, text) is None
 
 
 def _message_id(message: Mapping[str, Any]) -> str:
@@ -277,31 +192,8 @@ def _mapping(message: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def _body(record: Mapping[str, Any], texts: Mapping[str, str]) -> str:
-    """A record without its customer: a column says whose it is, which may change, and the id be another's then."""
-    attributes = {**record.get("attributes", {}), **texts}
-    said = {name: value for name, value in record.items() if name != "customer_id"}
-    return json.dumps({**said, "attributes": attributes} if attributes else said)
-
-
-def _raw(readings: Sequence[_Reading]) -> Iterator[RawMessage]:
-    """The messages that have faults; each named by every id in it that can be one, whatever else is wrong."""
-    links = 0
-    for reading in readings:
-        links += len(reading.links)
-        if reading.faults:
-            yield RawMessage(
-                source=SOURCE,
-                message_id=fitting_id(reading.id),
-                name=_printable(reading.name)[:MAX_ID],
-                # Quotes names of traits, which may be any text; PostgreSQL keeps no NUL.
-                reason=_printable("; ".join(reading.faults)),
-                payload=json.dumps(reading.message),
-                user_id=_readable(reading.message, "userId"),
-                anonymous_id=_readable(reading.message, "anonymousId"),
-                previous_id=_readable(reading.message, "previousId"),
-                links=links,
-            )
+def _named(message: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
+    return _readable(message, "userId"), _readable(message, "anonymousId"), _readable(message, "previousId")
 
 
 def _readable(message: Any, name: str) -> str | None:
@@ -311,9 +203,72 @@ def _readable(message: Any, name: str) -> str | None:
         return None
 
 
+def _with_context(message: Any, shared: Mapping[str, Any]) -> Any:
+    if not isinstance(message, dict) or not shared:
+        return message
+    own = message.get("context")
+    return {**message, "context": {**shared, **own} if own and isinstance(own, Mapping) else shared}
+
+
 def _digest(value: Any) -> str:
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+_TRACK = {
+    "type": "track",
+    "messageId": "022bb90c-bbac-11e4-8dfc-aa07a5b093db",
+    "userId": "c-1042",
+    "event": "Product Viewed",
+    "properties": {"sku": "G-32", "category": "home"},
+    "timestamp": "2026-01-20T18:00:00Z",
+}
+_ANONYMOUS_ID = "5e8f7a1c-4a51-4c4e-9a5b-2f6d1f0c7b3a"
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "identify": {
+        "userId": "c-1042",
+        "anonymousId": _ANONYMOUS_ID,
+        "traits": {"age": "25-34", "email_subscribed": True, "timezone": "Europe/Berlin"},
+    },
+    "track": _TRACK,
+    "page": {"userId": "c-1042", "name": "Home", "properties": {"path": "/"}},
+    "screen": {"userId": "c-1042", "name": "Home"},
+    "group": {"userId": "c-1042", "groupId": "family-7"},
+    "alias": {"userId": "c-1042", "previousId": _ANONYMOUS_ID},
+}
+_BATCH = "Keep every message of the batch: as events, or raw and counted where it is not understood."
+
+
+def _of_kind(kind: str) -> Webhook:
+    return Webhook(
+        path=f"/{kind}",
+        name=kind,
+        summary=f"One {kind} message of Segment",
+        description=f"Keep one {kind} message: as events, or raw and counted where it is not understood.",
+        example={"type": kind, "messageId": f"{kind}-881", **_EXAMPLES[kind]},
+        delivery=lambda body: Delivery([{**body, "type": kind}]),
+    )
+
+
+WEBHOOKS = (
+    Webhook(
+        path="/import",
+        name="receive_batch",
+        summary="Messages of a Segment SDK, of long ago",
+        description=_BATCH,
+        example={"batch": [_TRACK]},
+        delivery=_delivery,
+    ),
+    Webhook(
+        path="/batch",
+        name="receive_batch",
+        summary="Messages of a Segment SDK",
+        description=_BATCH,
+        example={"batch": [_TRACK], "sentAt": "2026-01-20T18:00:01Z"},
+        delivery=_delivery,
+    ),
+    *(_of_kind(kind) for kind in KINDS),
+)

@@ -23,7 +23,7 @@ from orchestrator.config import Retailer
 from orchestrator.decision.core import DecisionCore
 from orchestrator.decision.groups import Assignment, Experiment, business_rules
 from orchestrator.experiments.lift_watcher import LiftWatcher
-from orchestrator.ingest.segment import SegmentReader
+from orchestrator.ingest.sources import SOURCES
 from orchestrator.log.contact_facts import ContactReader
 from orchestrator.log.decision_log import LoggedDecisions, read_decisions
 from orchestrator.log.decision_schema import DecisionSchema
@@ -100,7 +100,7 @@ class Service:
         self.core = DecisionCore(settings.retailer, self.schema)
         rules = business_rules(settings.retailer)
         self._experiment = Experiment.of(rules, actions=self.core.actions, columns=self.core.columns)
-        self.segment = SegmentReader(settings.retailer, self.schema)
+        self.readers = {source.name: source.reader(settings.retailer, self.schema) for source in SOURCES}
         self.policies = PolicyHolder()
         self._contacts = ContactReader(settings.retailer)
         self._groups = Assignment(settings.retailer.serving.groups)

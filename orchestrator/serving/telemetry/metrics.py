@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from orchestrator.decision.groups import Group
 from orchestrator.experiments.lift_watcher import MeasuredLift
-from orchestrator.ingest.segment import SOURCE as SEGMENT
+from orchestrator.ingest.sources import SOURCES
 from orchestrator.serving.policy_watcher import ServedPolicy
 from orchestrator.serving.queue import QueueState
 from orchestrator.serving.telemetry.batch_metrics import STAGES, BatchMetrics, Counted
@@ -37,7 +37,6 @@ _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 DATABASE = ("retried", "refused", "failed")
 FACTS = ("event", "outcome", "stock")
 # Whose messages may be kept as they were sent; told from the start, so that the first one is seen as a change.
-SOURCES = (SEGMENT,)
 
 
 class Metrics(Collector):
@@ -71,7 +70,7 @@ class Metrics(Collector):
         self._uncounted = 0
         self._repeats = 0
         self._facts: Counter[tuple[str, ...]] = Counter()
-        self._raw: Counter[str] = Counter(dict.fromkeys(SOURCES, 0))
+        self._raw: Counter[str] = Counter(dict.fromkeys((source.name for source in SOURCES), 0))
         self._database: Counter[str] = Counter()
         self._lift: tuple[MeasuredLift, float] | None = None
         # What is asked when someone looks; set by the service.

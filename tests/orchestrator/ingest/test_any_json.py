@@ -18,6 +18,7 @@ from orchestrator.api.app import create_app
 from orchestrator.errors import WireError
 from orchestrator.ingest.cloudevents import CloudEvents, from_headers
 from orchestrator.ingest.segment import KINDS, SegmentReader
+from orchestrator.ingest.webhooks import Delivery
 from orchestrator.load import load_retailer
 from orchestrator.profiles import ProfileSchema
 from orchestrator.serving.service import ServiceSettings
@@ -97,13 +98,13 @@ MESSAGES = st.fixed_dictionaries(
 @settings(max_examples=300)
 @given(st.lists(MESSAGES | ANY, max_size=4), ANY)
 def test_every_segment_message_is_an_event_a_link_or_kept_raw(messages, sent_at):
-    found = READER.read(messages, received=1_800_000_000.0, sent_at=sent_at)
+    found = READER.read(Delivery(messages, sent_at=sent_at), received=1_800_000_000.0)
     assert len(found.events) == len(found.bodies) == len(found.texts)
     assert found.events.timestamp.max(initial=0) <= 1_800_000_000
     kept = [json.loads(raw.payload) for raw in found.raw]
     assert [message for message in messages if message in kept] == kept
     for message in messages:
-        alone = READER.read([message], received=1_800_000_000.0, sent_at=sent_at)
+        alone = READER.read(Delivery([message], sent_at=sent_at), received=1_800_000_000.0)
         is_link_of_itself = isinstance(message, dict) and message.get("type") == "alias" and not alone.links
         assert len(alone.events) or alone.links or alone.raw or is_link_of_itself
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.ingest.segment import SegmentReader
+from orchestrator.ingest.webhooks import Delivery
 from orchestrator.profiles import Events, ProfileSchema
 from orchestrator.serving.job_sizes import bytes_of
 from orchestrator.serving.jobs import DecisionJob, EventsJob, Outcome, OutcomesJob, StockFact, StockJob
@@ -125,7 +126,7 @@ def test_sizes_of_jobs_are_about_what_they_take(retailer):
         return StockJob([StockFact(f"s-{i}-{j}", "home", bool(j % 2), float(i)) for j in range(20)])
 
     def translated(i, *messages):
-        found = SegmentReader(retailer, schema).read(messages, received=float(i + 10**9))
+        found = SegmentReader(retailer, schema).read(Delivery(messages), received=float(i + 10**9))
         return EventsJob(found.events, found.bodies, texts=found.texts, raw=found.raw, links=found.links)
 
     def odd(i):

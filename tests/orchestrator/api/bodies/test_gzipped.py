@@ -18,7 +18,7 @@ def test_members_behind_each_other_are_one_text(members):
 def test_more_members_than_anybody_sends_are_refused_whatever_they_hold():
     # Each member costs work on all that follows it, so a body of empty ones would take seconds.
     with pytest.raises(ValueError, match=f"more than {MOST_MEMBERS} members"):
-        gunzip(gzip.compress(b"") * (MOST_MEMBERS + 1), limit=2**20)
+        gunzip(gzip.compress(b"", mtime=0) * (MOST_MEMBERS + 1), limit=2**20)
 
 
 def test_no_more_is_unpacked_than_allowed():
@@ -29,7 +29,7 @@ def test_no_more_is_unpacked_than_allowed():
             gunzip(packed, limit=limit)
 
 
-@pytest.mark.parametrize("packed", [b"no gzip", gzip.compress(b"cut off")[:-1], gzip.compress(b"x") + b"rest"])
+@pytest.mark.parametrize("packed", [b"no gzip", gzip.compress(b"cut off", mtime=0)[:-1], gzip.compress(b"x") + b"rest"])
 def test_what_is_not_gzip_is_refused(packed):
     with pytest.raises(ValueError, match="not gzip"):
         gunzip(packed, limit=100)
