@@ -5,4 +5,7 @@ from __future__ import annotations
 from orchestrator.ingest import segment
 from orchestrator.ingest.webhooks import Source
 
-SOURCES: tuple[Source, ...] = (Source(segment.SOURCE, segment.SegmentReader, segment.WEBHOOKS),)
+SOURCES: tuple[Source, ...] = (
+    # One row per system.
+    Source(segment.SOURCE, segment.SegmentReader, segment.WEBHOOKS),
+)

@@ -19,6 +19,12 @@ START = 1_767_571_200.0  # Monday, 5 January 2026, 00:00 UTC
 # Hours of the day's parts: outbound contacts, visits, what visits end with.
 MORNING, VISITING, LEAVING, EVENING = 9.0, 12.0, 13.0, 18.0
 NOBODY = np.empty(0, dtype=np.int64)
+# What time alone does, every morning: modules with `fade(scene)`.
+DAILY = (
+    goodwill,
+    fatigue,
+    discounts,
+)
 
 
 def moment(day: int, hour: float) -> float:
@@ -53,7 +59,7 @@ class Day:
         self._goals = goals
         self._weekday = float(weekdays[scene.day % 7])
         self._tally = tally
-        for behaviour in (goodwill, fatigue, discounts):
+        for behaviour in DAILY:
             behaviour.fade(scene)
         wanting, told = wants.pass_and_arrive(scene)
         self._told = wanting[told]

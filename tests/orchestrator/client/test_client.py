@@ -23,7 +23,7 @@ from orchestrator.client import (
     UnreadableError,
 )
 from tests.test_dependencies import loaded_by
-from tests.test_readme import example, run_python
+from tests.test_docs import example, run_python
 
 QUICK = Retries(first_wait=0.001, longest_wait=0.01)
 
@@ -249,13 +249,15 @@ def test_the_client_is_light():
     assert loaded_by("import orchestrator.client", *heavy) == []
 
 
-def test_the_example_of_the_readme_runs(server):
+def test_the_examples_of_the_docs_run(server):
+    short, whole = (example("JourneyClient", page) for page in ("README.md", "docs/channel-engineer.md"))
     with server() as running:
-        said = run_python(example("JourneyClient").replace("http://127.0.0.1:8080", running.url)).splitlines()
+        assert len(run_python(short.replace("http://127.0.0.1:8080", running.url)).splitlines()) == 1
+        said = run_python(whole.replace("http://127.0.0.1:8080", running.url)).splitlines()
     assert len(said) == 3
     assert "decision_id" in said[1]
     assert "problem" in said[2]
-    announced = re.search(r"# (.*)\n\s+for line in journey.decide_many", example("JourneyClient"))
+    announced = re.search(r"# (.*)\n\s+for line in journey.decide_many", whole)
     assert announced
     assert "refusal" in announced[1]
 

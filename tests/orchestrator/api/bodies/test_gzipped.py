@@ -29,7 +29,9 @@ def test_no_more_is_unpacked_than_allowed():
             gunzip(packed, limit=limit)
 
 
-@pytest.mark.parametrize("packed", [b"no gzip", gzip.compress(b"cut off", mtime=0)[:-1], gzip.compress(b"x", mtime=0) + b"rest"])
+@pytest.mark.parametrize(
+    "packed", [b"no gzip", gzip.compress(b"cut off", mtime=0)[:-1], gzip.compress(b"x", mtime=0) + b"rest"]
+)
 def test_what_is_not_gzip_is_refused(packed):
     with pytest.raises(ValueError, match="not gzip"):
         gunzip(packed, limit=100)
