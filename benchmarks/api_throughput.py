@@ -37,9 +37,9 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from orchestrator.api.middleware.connections import BoundedProtocol
 
 from orchestrator.api.app import create_app
-from orchestrator.api.middleware.connections import BoundedProtocol
 from orchestrator.api.models.decisions import DecisionRequest, DecisionResponse
 from orchestrator.api.models.events import EventsRequest
 from orchestrator.api.serve import tune_process

@@ -18,8 +18,7 @@ from simulator.scenarios import Scenario
 from simulator.world import alone
 from simulator.world.actions import EMAIL, SITE, STORE, ActionTable
 from simulator.world.channels import WORLD_CHANNELS
-from simulator.world.day import MORNING, VISITING
-from simulator.world.day import moment as time_of
+from simulator.world.day import MORNING, VISITING, moment as time_of
 from simulator.world.happenings import Totals
 from simulator.world.latent_state import LatentState
 from simulator.world.market import draw_market

@@ -17,8 +17,7 @@ from orchestrator.profiles import ProfileSchema, apply
 from policies.arrays import Float64Array, IntArray
 from simulator.rollout.contact_ledger import ContactLedger
 from simulator.scenarios import Scenario
-from simulator.world.day import EVENING, MORNING, VISITING, Day
-from simulator.world.day import moment as time_of
+from simulator.world.day import EVENING, MORNING, VISITING, Day, moment as time_of
 from simulator.world.happenings import EventList, Totals
 from simulator.world.population import draw_population
 from simulator.world.scene import Scene

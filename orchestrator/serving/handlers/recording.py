@@ -25,9 +25,7 @@ from orchestrator.profiles import EVENT_TYPES, Events, ProfileSchema, apply
 from orchestrator.serving.errors import ServiceError, UnknownDecisionError, UnknownSlotError
 from orchestrator.serving.handlers.profiles_batch import ProfilesBatch
 from orchestrator.serving.jobs import EventsJob, OutcomesJob, Recorded
-from orchestrator.storage.tables import Row, raw_events
-from orchestrator.storage.tables import events as events_table
-from orchestrator.storage.tables import outcomes as outcomes_table
+from orchestrator.storage.tables import Row, events as events_table, outcomes as outcomes_table, raw_events
 
 
 def record_events(

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from orchestrator.config import OUTCOMES
 from orchestrator.eligibility.eligible_actions import Reason

@@ -4,8 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from policies.evaluation.estimators import SNIPS
 from policies.evaluation.intervals import bootstrap_interval

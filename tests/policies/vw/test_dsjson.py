@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from vowpal_wabbit_next import DSJsonFormatParser, Workspace, run_cli_driver
 
 from policies.actions import ActionFeature, ActionSet, PairFeature

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from simulator.world.behaviour import associates, discounts, email, fatigue, goodwill, wants
 from simulator.world.latent_state import NOTHING, LatentState

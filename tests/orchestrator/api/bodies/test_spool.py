@@ -8,8 +8,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from orchestrator.api.bodies.spool import DiskRoom, Spool
 
