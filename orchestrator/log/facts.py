@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Double, Table, bindparam, case, func, select, text, update
 
 from orchestrator.config.fact_types import REPORTED
-from orchestrator.storage.dialects import Dialect, dialect_of
+from orchestrator.storage.dialect import Dialect
+from orchestrator.storage.dialects import dialect_of
 from orchestrator.storage.tables import (
     Row,
     contacts,

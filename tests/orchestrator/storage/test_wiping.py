@@ -65,7 +65,7 @@ def test_traces_are_found_however_json_writes_them(tmp_path, written):
 
 
 def test_somebody_who_reads_on_prevents_it_and_that_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.storage.dialects._PATIENCE", 0.1)
+    monkeypatch.setattr("orchestrator.storage.dialect.PATIENCE", 0.1)
     engine = open_database(f"sqlite:///{tmp_path / 'journey.db'}")
     with engine.execution_options(**READ_ONLY).connect() as reader:
         with engine.begin() as connection:
