@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.errors import _WaitTimeout
 from psycopg.rows import TupleRow
 
 T = TypeVar("T")
@@ -29,20 +29,11 @@ class PatientConnection(psycopg.Connection[TupleRow]):
     answers_within: float = math.inf
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **more: Any) -> T:
-        """Exchange messages with the server, as psycopg does; it looks up ten times a second at least."""
+        """Exchange messages with the server, as psycopg does, for so long."""
         if self.answers_within == math.inf:
             return super().wait(gen, *args, **more)
-        return super().wait(self._until(gen, monotonic() + self.answers_within), *args, **more)
-
-    def _until(self, gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
         try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if not ready and monotonic() > deadline:
-                    self.pgconn.finish()
-                    raise psycopg.OperationalError(f"the server did not answer within {self.answers_within:g} s")
-                wanted = gen.send(ready)
-        except StopIteration as done:
-            result: T = done.value
-            return result
+            return super().wait(gen, *args, **{"timeout": self.answers_within, **more})
+        except _WaitTimeout:
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"the server did not answer within {self.answers_within:g} s") from None
