@@ -148,7 +148,7 @@ class SNIPS(Estimator):
 
 
 class DM(Estimator):
-    """FastPath method, `mean(q(x, pi))`: as good as the reward model, whose error its interval leaves out.
+    """Direct method, `mean(q(x, pi))`: as good as the reward model, whose error its interval leaves out.
 
     Source: Dudik et al. 2014 (arXiv:1503.02834), sec. 2.
     """

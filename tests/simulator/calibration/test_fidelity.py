@@ -6,8 +6,9 @@ import html
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ import yaml
 
 from orchestrator.cli import main
 from orchestrator.load import load_retailer
-from simulator.calibration.fidelity import fidelity_report
+from simulator.calibration.data import data
+from simulator.calibration.fidelity import fidelity, fidelity_report
 from simulator.calibration.fidelity.fidelity import Fidelity, Row, read_fidelity_file
 from simulator.calibration.fidelity.fidelity_text import fidelity_text, verdict
 from simulator.calibration.fit.world_file import differences, with_fitted
@@ -46,6 +48,16 @@ def journey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         return Said(end.value.code if isinstance(end.value.code, int) else 0, said.out, said.err)
 
     return run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def files_are_read_once() -> Iterator[None]:
+    """The real data and their moments: no test here changes them, and reading them takes longer than simulating."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("read_orders", "read_baskets", "read_mail_test", "read_contacts", "read_redemptions"):
+            patch.setattr(data, name, cache(getattr(data, name)))
+        patch.setattr(fidelity, "real_moments", cache(fidelity.real_moments))
+        yield
 
 
 @pytest.fixture
