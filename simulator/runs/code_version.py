@@ -66,7 +66,13 @@ def _path(home: Path, name: str) -> str | None:
 
 def _imports(source: bytes) -> Iterator[str]:
     """Dotted names a module imports from our packages; of `from a import b` both `a` and `a.b`, which may be one."""
-    for node in ast.walk(ast.parse(source)):
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse  # what only checkers of types read does not run
+            continue
+        waiting += ast.iter_child_nodes(node)
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
