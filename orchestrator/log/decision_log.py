@@ -116,7 +116,9 @@ def write_decisions(connection: Connection, made: LoggedDecisions) -> None:
         "slots": [json.dumps(slots) if slots else None for slots in made.slots],
         "joint_propensity": made.joint_propensity,
     }
-    write_rows(connection, decisions, [dict(zip(columns, row, strict=True)) for row in zip(*columns.values())])  # noqa: B905
+    write_rows(
+        connection, decisions, [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    )
 
 
 class Decoded(NamedTuple):
@@ -230,8 +232,10 @@ def _chosen(connection: Connection, rows: Iterable[Any]) -> Iterator[ChosenActio
         for schema_id, body in _bodies(connection, {row.schema_id for row in rows}).items()
     }
     for row in rows:
-        if (schema := schemas.get(row.schema_id)) is None:
-            continue  # what it meant is lost; `journey db check` says so
+        chosen = tuple(a for a, _ in json.loads(row.slots)) if row.slots else (row.action,)
+        schema = schemas.get(row.schema_id)
+        if schema is None or any(a not in range(len(schema.actions)) for a in chosen):
+            continue  # what it meant is lost; `journey audit` and `journey db check` say so
         yield ChosenActions(
             decision_id=row.decision_id,
             customer_id=row.customer_id,
@@ -239,7 +243,7 @@ def _chosen(connection: Connection, rows: Iterable[Any]) -> Iterator[ChosenActio
             policy_version=row.policy_version,
             group_name=row.group_name,
             schema=schema,
-            chosen=tuple(a for a, _ in json.loads(row.slots)) if row.slots else (row.action,),
+            chosen=chosen,
         )
 
 
@@ -333,10 +337,11 @@ def _unreadable_arrays(row: Row, *, actions: int, columns: int) -> str:
     }
     for name, size in sizes.items():
         if not isinstance(row[name], bytes) or len(row[name]) != size:
-            return f"{name}: {len(row[name])} bytes, its schema says {size}"
-    for name in ("decided_at", "action", "propensity", "events_until", "stock_until"):
-        if not isinstance(row[name], int | float):
-            return f"{name}: no number"
+            return f"{name}: not the {size} bytes that its schema says"
+    kinds = {"decided_at": float, "propensity": float, "action": int, "events_until": int, "stock_until": int}
+    for name, kind in kinds.items():
+        if not isinstance(row[name], kind):
+            return f"{name} {row[name]!r}: no {kind.__name__}"
     eligible = np.unpackbits(np.frombuffer(row["eligible"], dtype=np.uint8), count=actions).astype(bool)
     allowed = np.frombuffer(row["reasons"], dtype=np.uint8) == 0
     if not np.array_equal(eligible, allowed) or not allowed[0]:
@@ -357,6 +362,8 @@ def _unreadable_texts(row: Row, actions: int) -> str:
         or not isinstance(asked.get("channels", []), list)
     ):
         return "request: not one that is answered"
+    if not isinstance(slots, list):
+        return "slots: no list"
     for pair in slots:
         if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], int) or not 0 <= pair[0] < actions:
             return "slots: no actions of its schema with their propensities"

@@ -148,6 +148,7 @@ def test_every_decision_of_a_mixed_load_is_repeated(logged):
 # What is changed in one row, of which kind of decision; and what is said about it.
 A_POLICY, A_RANDOM = "group_name = 'policy'", "group_name = 'random'"
 A_CONTACT = "decision_id IN (SELECT decision_id FROM contacts)"
+UNANSWERED = f"{A_POLICY} AND decision_id NOT IN (SELECT decision_id FROM outcomes)"  # noqa: S608
 NO_CONTACT, SEVERAL = f"NOT {A_CONTACT}", "slots IS NOT NULL"
 CHANGES = [
     ("propensity = propensity * 1.0000001", A_POLICY, "propensity"),
@@ -170,6 +171,8 @@ CHANGES = [
     ("joint_propensity = 0.5", "slots IS NULL", "slots"),
     ("slots = '[[999,0.5]]'", SEVERAL, "slots"),
     ("slots = '[1]'", SEVERAL, "slots"),
+    ("slots = '5'", SEVERAL, "slots"),
+    ("action = 1.4", f"{UNANSWERED} AND slots IS NULL AND action <> 1", "action"),
     ("slots = 'x'", SEVERAL, "JSON"),
 ]
 
