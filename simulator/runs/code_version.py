@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 # Where a block is lived, and where policies are trained: results come from these modules and whatever they import.
 ROOTS = ("simulator.rollout.blocks", "simulator.training.training", "simulator.training.ablations")
@@ -66,13 +67,15 @@ def _path(home: Path, name: str) -> str | None:
 
 def _imports(source: bytes) -> Iterator[str]:
     """Dotted names a module imports from our packages; of `from a import b` both `a` and `a.b`, which may be one."""
-    waiting: list[ast.AST] = [ast.parse(source)]
+    waiting: list[Any] = [ast.parse(source)]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             waiting += node.orelse  # what only checkers of types read does not run
             continue
-        waiting += ast.iter_child_nodes(node)
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):  # of statements; expressions hold no import
+            inside = getattr(node, part, ())
+            waiting += inside if isinstance(inside, list) else ()
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
