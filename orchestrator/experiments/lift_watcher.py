@@ -104,7 +104,7 @@ class LiftWatcher:
             self._measure()
 
     def _measure(self) -> None:
-        question = json.dumps({**self._question, "now": self._clock()})
+        question = json.dumps({**self._question, "now": self._clock(), "nice": _POLITE})
         try:
             said = self._asked(question)
         except (OSError, subprocess.SubprocessError) as error:
@@ -146,8 +146,8 @@ class LiftWatcher:
 
 def main(read: IO[str], write: IO[str]) -> None:
     """Answer one question, or say why not."""
-    os.nice(_POLITE)
     question = json.load(read)
+    os.nice(question["nice"])
     try:
         answer = _measured(question)
     except OrchestratorError as error:

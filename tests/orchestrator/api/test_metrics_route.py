@@ -128,7 +128,8 @@ def test_ages_are_told_by_the_given_clock_and_say_when_the_registry_is_out_of_re
     assert later[("journey_registry_look_age_seconds",)] == 50
 
 
-def test_what_groups_are_worth_is_measured_in_the_background(serving, retailer):
+def test_what_groups_are_worth_is_measured_in_the_background(serving, retailer, monkeypatch):
+    monkeypatch.setattr(lift_watcher, "_POLITE", 0)  # behind other tests it would wait for minutes
     groups = retailer.serving.groups.model_copy(update={"shares": {"policy": 0.5, "control": 0.5}})
     operations = retailer.serving.operations.model_copy(update={"lift_minutes": 0.002, "lift_days": 1e-9})
     serving_settings = retailer.serving.model_copy(update={"groups": groups, "operations": operations})
