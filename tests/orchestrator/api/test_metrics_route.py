@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from orchestrator.experiments import lift_watcher
 from tests.orchestrator.serving.locks import locked
 
 
